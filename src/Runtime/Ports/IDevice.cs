@@ -1,0 +1,43 @@
+using LsglangSharp.Runtime.Primitives;
+
+namespace LsglangSharp.Runtime.Ports;
+
+/// <summary>One place that can run a forward pass: its memory and its operations.</summary>
+public interface IDevice : IDisposable
+{
+    /// <summary>"reference", "cpu" or "cuda".</summary>
+    string Name { get; }
+
+    /// <summary>The element type of activations between operations.</summary>
+    DType ActivationType { get; }
+
+    IDeviceMemory Memory { get; }
+
+    IDeviceOps Ops { get; }
+
+    /// <summary>The routed experts that this device computes itself.</summary>
+    IExperts Experts { get; }
+}
+
+/// <summary>Memory of a device. Everything is allocated before serving and freed with the device.</summary>
+public interface IDeviceMemory
+{
+    /// <summary>Zeroed activations, KV pages or index arrays.</summary>
+    Tensor Allocate(DType type, int rows, int columns);
+
+    /// <summary>A weight, placed where <see cref="IDeviceOps.Linear"/> wants its rows.</summary>
+    WeightMatrix AllocateMatrix(DType type, int rows, int columns);
+
+    /// <summary>Host to device; source and target have the same number of bytes, target is contiguous.</summary>
+    void Upload<T>(ReadOnlySpan<T> source, Tensor target)
+        where T : unmanaged;
+
+    /// <summary>
+    /// What a contiguous tensor holds now, after everything enqueued so far. Valid until the next operation on the device.
+    /// </summary>
+    ReadOnlySpan<T> Read<T>(Tensor source)
+        where T : unmanaged;
+
+    /// <summary>Bytes that weights and KV pages may still take, as the operating system or driver sees it now.</summary>
+    long BytesFree { get; }
+}

@@ -1,0 +1,50 @@
+namespace LsglangSharp.Runtime.Ports;
+
+/// <summary>One forward pass over a batch: what the engine asks of a model. Tests answer it without one.</summary>
+public interface IForward
+{
+    int Vocabulary { get; }
+
+    /// <summary>
+    /// Runs the step and returns its logits, row by row for <see cref="StepBatch.LogitRows"/>: [LogitRowCount * Vocabulary] floats,
+    /// valid until the next call.
+    /// </summary>
+    ReadOnlySpan<float> Run(StepBatch batch);
+}
+
+/// <summary>
+/// What one step runs, as flat arrays sized once for the largest step. Sequence i owns the rows [QueryStarts[i], QueryStarts[i + 1]);
+/// row t is token Tokens[t] at position Positions[t], whose keys and values go to cache slot Slots[t].
+/// </summary>
+public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSequenceMax)
+{
+    public int TokensMax { get; } = tokensMax;
+
+    public int SequencesMax { get; } = sequencesMax;
+
+    public int PagesPerSequenceMax { get; } = pagesPerSequenceMax;
+
+    public int TokenCount { get; set; }
+
+    public int[] Tokens { get; } = new int[tokensMax];
+
+    public int[] Positions { get; } = new int[tokensMax];
+
+    /// <summary>page * page size + slot in the page.</summary>
+    public int[] Slots { get; } = new int[tokensMax];
+
+    public int SequenceCount { get; set; }
+
+    public int[] QueryStarts { get; } = new int[sequencesMax + 1];
+
+    /// <summary>Tokens of the sequence that are in the cache after this step.</summary>
+    public int[] ContextLengths { get; } = new int[sequencesMax];
+
+    /// <summary>[sequencesMax, pagesPerSequenceMax], row-major.</summary>
+    public int[] PageTables { get; } = new int[sequencesMax * pagesPerSequenceMax];
+
+    public int LogitRowCount { get; set; }
+
+    /// <summary>Rows whose logits are wanted, ascending.</summary>
+    public int[] LogitRows { get; } = new int[tokensMax];
+}

@@ -1,0 +1,73 @@
+using System.Collections.Immutable;
+
+namespace LsglangSharp.Runtime.Specs;
+
+/// <summary>The part of a layer that works on each position alone.</summary>
+public abstract record Ffn(string Name) : Part(Name);
+
+/// <summary>down(silu(gate(x)) * up(x)).</summary>
+public sealed record Mlp(string Name, int Hidden, int Intermediate) : Ffn(Name)
+{
+    public TensorSpec Gate => new($"{Name}.gate_proj.weight", [Intermediate, Hidden]);
+
+    public TensorSpec Up => new($"{Name}.up_proj.weight", [Intermediate, Hidden]);
+
+    public TensorSpec Down => new($"{Name}.down_proj.weight", [Hidden, Intermediate]);
+
+    public override IEnumerable<TensorSpec> Tensors => [Gate, Up, Down];
+}
+
+/// <summary>How router logits become scores.</summary>
+public enum RouterScoring
+{
+    Softmax,
+    Sigmoid,
+}
+
+/// <summary>Scores every expert for a token and keeps the best <paramref name="TopK"/>.</summary>
+public sealed record Router(int Experts, int TopK, RouterScoring Scoring)
+{
+    /// <summary>Divide the kept weights by their sum.</summary>
+    public bool Renormalize { get; init; }
+}
+
+/// <summary>The weighted sum of the routed few of many gated MLPs.</summary>
+public sealed record Moe(string Name, int Hidden, int Intermediate, Router Router) : Ffn(Name)
+{
+    public TensorSpec Gate => new($"{Name}.gate.weight", [Router.Experts, Hidden]);
+
+    /// <summary>
+    /// The three tensors of one expert: one tensor each, or rows of the fused <c>experts.gate_up_proj</c>
+    /// [experts, 2 * intermediate, hidden] (gate first) and <c>experts.down_proj</c> [experts, hidden, intermediate].
+    /// </summary>
+    public ExpertTensors Expert(int index)
+    {
+        long intermediate = Intermediate;
+        ImmutableArray<long> fusedGateUp = [Router.Experts, 2 * intermediate, Hidden];
+        ImmutableArray<long> fusedDown = [Router.Experts, Hidden, intermediate];
+        return new ExpertTensors(
+            Tensor("gate_proj", intermediate, Hidden, "gate_up_proj", fusedGateUp, index * 2 * intermediate),
+            Tensor("up_proj", intermediate, Hidden, "gate_up_proj", fusedGateUp, ((index * 2) + 1) * intermediate),
+            Tensor("down_proj", Hidden, intermediate, "down_proj", fusedDown, (long)index * Hidden));
+
+        TensorSpec Tensor(
+            string name, long rows, long columns, string fused, ImmutableArray<long> fusedShape, long rowStart) =>
+            new($"{Name}.experts.{index}.{name}.weight", [rows, columns], Residency.Experts)
+            {
+                Alternatives =
+                [
+                    new($"{Name}.experts.{fused}", fusedShape, rowStart),
+                    new($"{Name}.experts.{fused}.weight", fusedShape, rowStart),
+                ],
+            };
+    }
+
+    public override IEnumerable<TensorSpec> Tensors =>
+        [Gate, .. Enumerable.Range(0, Router.Experts).SelectMany(index => Expert(index).All)];
+}
+
+/// <summary>One routed expert: gate and up [intermediate, hidden], down [hidden, intermediate].</summary>
+public sealed record ExpertTensors(TensorSpec Gate, TensorSpec Up, TensorSpec Down)
+{
+    public IEnumerable<TensorSpec> All => [Gate, Up, Down];
+}

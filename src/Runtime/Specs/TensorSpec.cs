@@ -1,0 +1,28 @@
+using System.Collections.Immutable;
+
+namespace LsglangSharp.Runtime.Specs;
+
+/// <summary>Where a tensor lives while the model serves.</summary>
+public enum Residency
+{
+    /// <summary>On the device that runs attention and dense layers.</summary>
+    Device,
+
+    /// <summary>With the routed experts.</summary>
+    Experts,
+}
+
+/// <summary>One tensor of a checkpoint: its name there, its shape [rows, columns] or [length], and where it belongs here.</summary>
+public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residency Residency = Residency.Device)
+{
+    /// <summary>Other spellings of the same data, in the order of preference after <see cref="Name"/>.</summary>
+    public ImmutableArray<TensorSource> Alternatives { get; init; } = [];
+
+    public long ElementCount => Shape.Aggregate(1L, (count, extent) => count * extent);
+}
+
+/// <summary>
+/// A tensor that some checkpoints keep inside a larger one: <paramref name="Name"/> has shape <paramref name="Shape"/>, and
+/// seen as a matrix of Shape[^1] columns, the part wanted starts at row <paramref name="RowStart"/>.
+/// </summary>
+public sealed record TensorSource(string Name, ImmutableArray<long> Shape, long RowStart);
