@@ -1,0 +1,7 @@
+#include "../kernels.h"
+
+namespace lk::amx {
+
+void install(Kernels&) {}
+
+}  // namespace lk::amx

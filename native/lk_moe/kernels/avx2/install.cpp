@@ -1,0 +1,7 @@
+#include "../kernels.h"
+
+namespace lk::avx2 {
+
+void install(Kernels&) {}
+
+}  // namespace lk::avx2

@@ -1,0 +1,7 @@
+#include "../kernels.h"
+
+namespace lk::avx512 {
+
+void install(Kernels&) {}
+
+}  // namespace lk::avx512
