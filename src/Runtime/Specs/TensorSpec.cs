@@ -18,6 +18,12 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residen
     /// <summary>Other spellings of the same data, in the order of preference after <see cref="Name"/>.</summary>
     public ImmutableArray<TensorSource> Alternatives { get; init; } = [];
 
+    /// <summary>1 for a vector.</summary>
+    public long Rows => ElementCount / Columns;
+
+    /// <summary>The length of the last, contiguous axis.</summary>
+    public long Columns => Shape[^1];
+
     public long ElementCount => Shape.Aggregate(1L, (count, extent) => count * extent);
 }
 
