@@ -21,7 +21,10 @@ public interface IEngine
     /// <summary>Drops every cached prefix if nothing is running; false if something is.</summary>
     bool TryFlushCache();
 
-    /// <summary>Takes no more requests (they get 503) and completes when those that run have ended or the token fires (they are aborted).</summary>
+    /// <summary>
+    /// Takes no more requests (they get 503) and completes when those that run have ended or the token fires (they are
+    /// aborted).
+    /// </summary>
     Task DrainAsync(CancellationToken giveUp);
 }
 
