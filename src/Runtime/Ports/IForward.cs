@@ -16,13 +16,18 @@ public interface IForward
 /// What one step runs, as flat arrays sized once for the largest step. Sequence i owns the rows [QueryStarts[i], QueryStarts[i + 1]);
 /// row t is token Tokens[t] at position Positions[t], whose keys and values go to cache slot Slots[t].
 /// </summary>
-public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSequenceMax)
+public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSequenceMax, int logitRowsMax)
 {
     public int TokensMax { get; } = tokensMax;
 
     public int SequencesMax { get; } = sequencesMax;
 
     public int PagesPerSequenceMax { get; } = pagesPerSequenceMax;
+
+    /// <summary>
+    /// The most rows whose logits one step asks for: far fewer than its tokens, because a row of logits is as long as the vocabulary.
+    /// </summary>
+    public int LogitRowsMax { get; } = logitRowsMax;
 
     public int TokenCount { get; set; }
 
@@ -46,5 +51,5 @@ public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSeque
     public int LogitRowCount { get; set; }
 
     /// <summary>Rows whose logits are wanted, ascending.</summary>
-    public int[] LogitRows { get; } = new int[tokensMax];
+    public int[] LogitRows { get; } = new int[logitRowsMax];
 }
