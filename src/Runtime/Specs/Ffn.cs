@@ -34,6 +34,9 @@ public sealed record Router(int Experts, int TopK, RouterScoring Scoring)
 /// <summary>The weighted sum of the routed few of many gated MLPs.</summary>
 public sealed record Moe(string Name, int Hidden, int Intermediate, Router Router) : Ffn(Name)
 {
+    /// <summary>What the three matrices of an expert are called.</summary>
+    public ExpertNames Names { get; init; } = new("gate_proj", "up_proj", "down_proj");
+
     public TensorSpec Gate => new($"{Name}.gate.weight", [Router.Experts, Hidden]);
 
     /// <summary>
@@ -46,9 +49,9 @@ public sealed record Moe(string Name, int Hidden, int Intermediate, Router Route
         ImmutableArray<long> fusedGateUp = [Router.Experts, 2 * intermediate, Hidden];
         ImmutableArray<long> fusedDown = [Router.Experts, Hidden, intermediate];
         return new ExpertTensors(
-            Tensor("gate_proj", intermediate, Hidden, "gate_up_proj", fusedGateUp, index * 2 * intermediate),
-            Tensor("up_proj", intermediate, Hidden, "gate_up_proj", fusedGateUp, ((index * 2) + 1) * intermediate),
-            Tensor("down_proj", Hidden, intermediate, "down_proj", fusedDown, (long)index * Hidden));
+            Tensor(Names.Gate, intermediate, Hidden, "gate_up_proj", fusedGateUp, index * 2 * intermediate),
+            Tensor(Names.Up, intermediate, Hidden, "gate_up_proj", fusedGateUp, ((index * 2) + 1) * intermediate),
+            Tensor(Names.Down, Hidden, intermediate, "down_proj", fusedDown, (long)index * Hidden));
 
         TensorSpec Tensor(
             string name, long rows, long columns, string fused, ImmutableArray<long> fusedShape, long rowStart) =>
@@ -65,6 +68,9 @@ public sealed record Moe(string Name, int Hidden, int Intermediate, Router Route
     public override IEnumerable<TensorSpec> Tensors =>
         [Gate, .. Enumerable.Range(0, Router.Experts).SelectMany(index => Expert(index).All)];
 }
+
+/// <summary>The names that a checkpoint gives to the matrices of an expert.</summary>
+public sealed record ExpertNames(string Gate, string Up, string Down);
 
 /// <summary>One routed expert: gate and up [intermediate, hidden], down [hidden, intermediate].</summary>
 public sealed record ExpertTensors(TensorSpec Gate, TensorSpec Up, TensorSpec Down)

@@ -1,11 +1,17 @@
 namespace LsglangSharp.Runtime.Specs;
 
 /// <summary>The part of a layer that moves information between positions.</summary>
-public abstract record Mixer(string Name) : Part(Name);
+public abstract record Mixer(string Name) : Part(Name)
+{
+    /// <summary>Elements that the cache keeps for each token of context.</summary>
+    public abstract long CachedElementsPerToken { get; }
+}
 
 /// <summary>Grouped-query attention with rotary positions.</summary>
 public sealed record Gqa(string Name, int Hidden, int Heads, int KvHeads, int HeadDim, Rotary Rotary) : Mixer(Name)
 {
+    public override long CachedElementsPerToken => 2L * KvHeads * HeadDim;
+
     /// <summary>Bias on q, k and v.</summary>
     public bool QkvBias { get; init; }
 
