@@ -1,0 +1,255 @@
+using System.Collections;
+using System.Globalization;
+using LsglangSharp.Runtime.Primitives;
+
+namespace LsglangSharp.Api.Cli;
+
+/// <summary>
+/// One environment variable: its name, the other name that means the same, what it may be, its default and what it does. A variable with
+/// a <paramref name="Missing"/> sentence can only keep its default yet.
+/// </summary>
+internal sealed record Variable(string Name, string? Alias, string Type, string Default, string Meaning, string? Missing = null);
+
+/// <summary>
+/// The environment variables, in one table: it gives the defaults, the rules, the documentation and the help text. Where both
+/// names of a variable are set, the LK_ name wins.
+/// </summary>
+internal sealed class EnvironmentVariables
+{
+    private const string NeedsCuda = "it steers weights on a CUDA device, and this version runs on the CPU only";
+
+    public static IReadOnlyList<Variable> Table { get; } =
+    [
+        new("LVLLM_MOE_NUMA_ENABLED", "LK_MOE_HYBRID_ENABLED", "0/1", "0",
+            "routed experts on the NUMA nodes' thread pools; with --device cpu they always are"),
+        new("LVLLM_GPU_RESIDENT_MOE_LAYERS", "LK_GPU_RESIDENT_MOE_LAYERS", "layers", "",
+            "MoE layers whose experts stay on the GPU: 0, 0-5, 0,1,8-9", NeedsCuda),
+        new("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", "LK_GPU_PREFILL_MIN_BATCH_SIZE", "int", "0",
+            "tokens in a step from which weights are streamed to the GPU; 0 is off", NeedsCuda),
+        new("LVLLM_GPU_PREFETCH_WINDOW", "LK_GPU_PREFETCH_WINDOW", "int", "1",
+            "layers whose weights are staged ahead", NeedsCuda),
+        new("LVLLM_MOE_USE_WEIGHT", null, "TO_DTYPE|KEEP|INT8|INT4", "TO_DTYPE",
+            "format of the experts' weights at run time",
+            "experts run in the compute type only; quantised formats are not there yet"),
+        new("LVLLM_ENABLE_NUMA_INTERLEAVE", "LK_NUMA_INTERLEAVE", "0/1", "0",
+            "interleave weights over the nodes while loading instead of binding them: slower, smaller peaks"),
+        new("LK_THREADS", null, "count", "auto", "threads that compute; auto is the physical cores less 4, at least 1"),
+        new("LK_THREAD_BINDING", null, "CPU_CORE|NUMA_NODE", "CPU_CORE", "pin each thread to a core or to a node"),
+        new("LK_POWER_SAVING", null, "0/1", "0", "yield while waiting instead of spinning"),
+        new("OMP_NUM_THREADS", null, "count", "auto", "threads that load weights, where LK_THREADS is not set"),
+        new("SGLANG_CPU_OMP_THREADS_BIND", "VLLM_CPU_OMP_THREADS_BIND", "cores", "all",
+            "cores to compute on: 0-42, or 0-15,32-47; parts for several ranks are joined by |"),
+        new("VLLM_CPU_KVCACHE_SPACE", null, "GiB", "0", "memory for the KV cache on the CPU; 0 derives it"),
+        new("MOE_QUANT_ONLY", null, "0/1", "0", "quantise routed experts only",
+            "quantised formats are not there yet"),
+        new("SGLANG_FORWARD_UNKNOWN_TOOLS", null, "0/1", "0", "pass on calls of tools that the request did not name"),
+    ];
+
+    private readonly Dictionary<string, (string Name, string Value)> _set = new(StringComparer.Ordinal);
+
+    private EnvironmentVariables()
+    {
+    }
+
+    public bool MoeNumaEnabled { get; private set; }
+
+    public int? Threads { get; private set; }
+
+    public int? LoaderThreads { get; private set; }
+
+    public bool BindToNode { get; private set; }
+
+    public bool PowerSaving { get; private set; }
+
+    public bool NumaInterleave { get; private set; }
+
+    /// <summary>CPU numbers to compute on; null for all that the process may use.</summary>
+    public IReadOnlyList<int>? Cores { get; private set; }
+
+    /// <summary>Bytes for the KV cache; null derives them.</summary>
+    public long? KvCacheBytes { get; private set; }
+
+    public bool ForwardUnknownTools { get; private set; }
+
+    /// <summary>Lines worth telling the operator: legacy names that were overruled, unknown names of ours.</summary>
+    public List<string> Warnings { get; } = [];
+
+    public static EnvironmentVariables Read() =>
+        Read(Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
+            .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? ""));
+
+    /// <summary>Throws <see cref="ConfigurationException"/> naming the variable, its value and what it may be.</summary>
+    public static EnvironmentVariables Read(IReadOnlyDictionary<string, string> environment)
+    {
+        var read = new EnvironmentVariables();
+        foreach (var variable in Table)
+        {
+            read.Take(variable, environment);
+        }
+
+        read.WarnAboutUnknownNames(environment);
+        read.MoeNumaEnabled = read.Boolean("LVLLM_MOE_NUMA_ENABLED");
+        read.NumaInterleave = read.Boolean("LVLLM_ENABLE_NUMA_INTERLEAVE");
+        read.PowerSaving = read.Boolean("LK_POWER_SAVING");
+        read.ForwardUnknownTools = read.Boolean("SGLANG_FORWARD_UNKNOWN_TOOLS");
+        read.Threads = read.Count("LK_THREADS");
+        read.LoaderThreads = read.Threads ?? read.Count("OMP_NUM_THREADS");
+        read.BindToNode = read.Choice("LK_THREAD_BINDING", "CPU_CORE", "NUMA_NODE") == "NUMA_NODE";
+        read.Cores = read.CoreList("SGLANG_CPU_OMP_THREADS_BIND");
+        read.KvCacheBytes = read.Gibibytes("VLLM_CPU_KVCACHE_SPACE");
+        read.RefuseWhatIsMissing();
+        return read;
+    }
+
+    private void Take(Variable variable, IReadOnlyDictionary<string, string> environment)
+    {
+        var names = new[] { variable.Alias, variable.Name }.OfType<string>()
+            .Where(environment.ContainsKey).ToList();
+        if (names.Count == 0)
+        {
+            return;
+        }
+
+        _set[variable.Name] = (names[0], environment[names[0]].Trim());
+        if (names.Count > 1 && environment[names[0]] != environment[names[1]])
+        {
+            Warnings.Add($"{names[0]} and {names[1]} mean the same and differ; {names[0]}={environment[names[0]]} counts.");
+        }
+    }
+
+    private void WarnAboutUnknownNames(IReadOnlyDictionary<string, string> environment)
+    {
+        var known = Table.SelectMany(variable => new[] { variable.Name, variable.Alias }).OfType<string>().ToHashSet();
+        known.UnionWith(["LK_ISA"]);
+        foreach (var name in environment.Keys.Where(name =>
+            (name.StartsWith("LK_", StringComparison.Ordinal) || name.StartsWith("LVLLM_", StringComparison.Ordinal))
+            && !known.Contains(name)).Order(StringComparer.Ordinal))
+        {
+            var nearest = Spelling.Nearest(name, known);
+            Warnings.Add($"{name} is not a variable that lsglang knows{(nearest is null ? "" : $"; did you mean {nearest}?")}");
+        }
+    }
+
+    private void RefuseWhatIsMissing()
+    {
+        Layers("LVLLM_GPU_RESIDENT_MOE_LAYERS");
+        Count("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", least: 0);
+        Count("LVLLM_GPU_PREFETCH_WINDOW");
+        Choice("LVLLM_MOE_USE_WEIGHT", "TO_DTYPE", "KEEP", "INT8", "INT4");
+        Boolean("MOE_QUANT_ONLY");
+        foreach (var variable in Table.Where(variable => variable.Missing is not null))
+        {
+            if (_set.TryGetValue(variable.Name, out var set) && !IsDefault(variable, set.Value))
+            {
+                throw new ConfigurationException(
+                    $"{set.Name}={set.Value} cannot apply: {variable.Missing}. Unset it, or set it to "
+                    + $"{(variable.Default.Length == 0 ? "the empty string" : variable.Default)}.");
+            }
+        }
+    }
+
+    private static bool IsDefault(Variable variable, string value) =>
+        variable.Type == "0/1" ? value.Length == 0 || !ParseBoolean(value)!.Value
+            : value.Length == 0 || value.Equals(variable.Default, StringComparison.OrdinalIgnoreCase);
+
+    private bool Boolean(string name)
+    {
+        if (!_set.TryGetValue(name, out var set) || set.Value.Length == 0)
+        {
+            return false;
+        }
+
+        return ParseBoolean(set.Value) ?? throw Bad(set, "1, true, yes, on or 0, false, no, off");
+    }
+
+    private static bool? ParseBoolean(string value) => value.ToUpperInvariant() switch
+    {
+        "1" or "TRUE" or "YES" or "ON" => true,
+        "0" or "FALSE" or "NO" or "OFF" => false,
+        _ => null,
+    };
+
+    private int? Count(string name, int least = 1)
+    {
+        if (!_set.TryGetValue(name, out var set) || set.Value.Length == 0
+            || set.Value.Equals("auto", StringComparison.OrdinalIgnoreCase))
+        {
+            return null;
+        }
+
+        return int.TryParse(set.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count >= least && count <= 65536
+            ? count
+            : throw Bad(set, $"a whole number of at least {least}");
+    }
+
+    private string Choice(string name, params string[] choices)
+    {
+        if (!_set.TryGetValue(name, out var set) || set.Value.Length == 0)
+        {
+            return choices[0];
+        }
+
+        var value = set.Value.ToUpperInvariant();
+        return choices.Contains(value) ? value : throw Bad(set, string.Join(" or ", choices));
+    }
+
+    private long? Gibibytes(string name)
+    {
+        if (!_set.TryGetValue(name, out var set) || set.Value.Length == 0)
+        {
+            return null;
+        }
+
+        var valid = double.TryParse(set.Value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var gibibytes);
+        return !valid || gibibytes > 1 << 20
+            ? throw Bad(set, "a size in GiB, such as 40")
+            : gibibytes == 0 ? null : (long)(gibibytes * (1L << 30));
+    }
+
+    private IReadOnlyList<int>? CoreList(string name)
+    {
+        if (!_set.TryGetValue(name, out var set) || set.Value.ToUpperInvariant() is "" or "ALL" or "AUTO" or "NOBIND")
+        {
+            return null;
+        }
+
+        if (set.Value.Contains('|', StringComparison.Ordinal))
+        {
+            throw Bad(set, "one list of cores: there is one rank (--tp-size 1), so no |");
+        }
+
+        return Ranges(set, "a list of cores such as 0-42 or 0-15,32-47");
+    }
+
+    private void Layers(string name)
+    {
+        if (_set.TryGetValue(name, out var set) && set.Value.Length > 0)
+        {
+            Ranges(set, "a list of layers such as 0, 0-5 or 0,1,8-9");
+        }
+    }
+
+    /// <summary>Numbers and inclusive ranges, separated by commas. A part that is neither is an error, never skipped.</summary>
+    private static List<int> Ranges((string Name, string Value) set, string expected)
+    {
+        var numbers = new List<int>();
+        foreach (var part in set.Value.Split(',', StringSplitOptions.TrimEntries))
+        {
+            var ends = part.Split('-');
+            if (ends.Length > 2
+                || !int.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out var first)
+                || !int.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out var last)
+                || last < first || last > 65535)
+            {
+                throw Bad(set, $"{expected}; \"{part}\" is not such a part");
+            }
+
+            numbers.AddRange(Enumerable.Range(first, last - first + 1));
+        }
+
+        return [.. numbers.Distinct()];
+    }
+
+    private static ConfigurationException Bad((string Name, string Value) set, string expected) =>
+        new($"{set.Name}={set.Value}: must be {expected}.");
+}

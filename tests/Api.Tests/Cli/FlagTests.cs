@@ -1,0 +1,127 @@
+using LsglangSharp.Api.Cli;
+using LsglangSharp.Runtime.Primitives;
+
+namespace LsglangSharp.Api.Tests.Cli;
+
+/// <summary>The command line of lsglang serve: argparse's rules over sglang's flags.</summary>
+public sealed class FlagTests
+{
+    [Fact]
+    public void Defaults_are_those_of_sglang()
+    {
+        var settings = ServeSettings.Parse([]);
+
+        Assert.Equal("127.0.0.1", settings.Host);
+        Assert.Equal(30000, settings.Port);
+        Assert.Equal("auto", settings.Dtype);
+        Assert.Equal("fcfs", settings.SchedulePolicy);
+        Assert.Null(settings.ModelPath);
+        Assert.Empty(settings.Warnings);
+    }
+
+    [Theory]
+    [InlineData("MODEL --port 8070")]
+    [InlineData("--model-path MODEL --port=8070")]
+    [InlineData("--model MODEL --po 8070")]
+    [InlineData("--model_path MODEL --port 8070")]
+    [InlineData("MODEL --tp 1 --port 8070")]
+    public void Flags_can_be_spelled_in_every_way_that_argparse_takes(string line)
+    {
+        var settings = ServeSettings.Parse(line.Split(' '));
+
+        Assert.Equal("MODEL", settings.ModelPath);
+        Assert.Equal(8070, settings.Port);
+    }
+
+    [Theory]
+    [InlineData("32768", 32768)]
+    [InlineData("32k", 32000)]
+    [InlineData("32Ki", 32768)]
+    [InlineData("25.6k", 25600)]
+    [InlineData("1M", 1000000)]
+    [InlineData("1Mi", 1048576)]
+    public void Lengths_take_decimal_and_binary_units(string text, int expected) =>
+        Assert.Equal(expected, ServeSettings.Parse(["--context-length", text]).ContextLength);
+
+    [Theory]
+    [InlineData("1K")]
+    [InlineData("1.5Ki")]
+    [InlineData("many")]
+    [InlineData("1e3")]
+    public void Lengths_refuse_other_spellings(string text) =>
+        Assert.Contains(text, Complaint("--context-length", text), StringComparison.Ordinal);
+
+    [Fact]
+    public void Lists_take_values_up_to_the_next_flag()
+    {
+        var settings = ServeSettings.Parse(["--served-model-name", "a", "b", "--port", "1"]);
+
+        Assert.Equal(["a", "b"], settings.ServedModelNames);
+    }
+
+    [Theory]
+    [InlineData("--prot", "--port")]
+    [InlineData("--max-runing-requests", "--max-running-requests")]
+    [InlineData("--tool-calls-parser", "--tool-call-parser")]
+    [InlineData("-port", "--port")]
+    public void An_unknown_flag_fails_with_the_nearest_name(string wrong, string right) =>
+        Assert.Contains($"did you mean {right}?", Complaint(wrong, "1"), StringComparison.Ordinal);
+
+    [Fact]
+    public void An_ambiguous_prefix_names_what_it_could_be()
+    {
+        var complaint = Complaint("--pp", "1");
+
+        Assert.Contains("ambiguous", complaint, StringComparison.Ordinal);
+        Assert.Contains("--pp-size", complaint, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--port", "70000", "from 0 to 65535")]
+    [InlineData("--port", "x", "a whole number")]
+    [InlineData("--dtype", "int4", "one of auto, half, float16, bfloat16, float, float32")]
+    [InlineData("--mem-fraction-static", "1.5", "above 0 and at most 1")]
+    [InlineData("--served-model-name", "a:b", "colon")]
+    [InlineData("--json-model-override-args", "{", "not valid JSON")]
+    [InlineData("--json-model-override-args", "[1]", "JSON object")]
+    [InlineData("--chunked-prefill-size", "0", "at least 1")]
+    [InlineData("--device", "cuda", "CPU only")]
+    [InlineData("--speculative-algorithm", "EAGLE", "not there yet")]
+    [InlineData("--tp-size", "2", "one process")]
+    [InlineData("--ssl-keyfile", "k", "go together")]
+    public void A_bad_value_says_what_it_may_be(string flag, string value, string expected) =>
+        Assert.Contains(expected, Complaint(flag, value), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_flag_without_its_value_says_what_it_means() =>
+        Assert.Contains("needs a value", Complaint("--port"), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_switch_with_a_value_is_an_error() =>
+        Assert.Contains("takes no value", Complaint("--disable-radix-cache=yes"), StringComparison.Ordinal);
+
+    [Fact]
+    public void Known_flags_that_change_nothing_give_one_warning_each_that_says_what_they_would_do()
+    {
+        var settings = ServeSettings.Parse(["--cuda-graph-max-bs", "16", "--enable-nccl-nvls", "--trust-remote-code"]);
+
+        Assert.Equal(2, settings.Warnings.Count);
+        Assert.Contains("--cuda-graph-max-bs 16", settings.Warnings[0], StringComparison.Ordinal);
+        Assert.Contains("no effect", settings.Warnings[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Secrets_are_not_among_the_flags_that_are_shown()
+    {
+        var settings = ServeSettings.Parse(["--api-key", "secret", "--admin-api-key=hidden", "--port", "1"]);
+
+        Assert.Equal(["port"], settings.Given.Keys);
+    }
+
+    [Fact]
+    public void Every_effective_flag_is_in_the_table() =>
+        Assert.Empty(AppliedFlags.Effective.Except(FlagTable.Known.Rows.Select(flag => flag.Name)));
+
+    private static string Complaint(params string[] arguments) =>
+        Assert.Throws<ConfigurationException>(() => ServeSettings.Parse(arguments)).Message;
+}
