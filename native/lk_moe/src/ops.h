@@ -1,0 +1,127 @@
+// The operations of a forward pass, each over the device's whole pool. Arguments have been checked: see abi.cpp.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "../kernels/kernels.h"
+#include "device.h"
+#include "matrix.h"
+
+namespace lk {
+
+// Activations [rows, columns], rows `stride` elements apart.
+struct Grid {
+    float* data = nullptr;
+    std::size_t rows = 0;
+    std::size_t columns = 0;
+    std::size_t stride = 0;
+
+    float* row(std::size_t index) const { return data + index * stride; }
+    ConstRows source(std::size_t first = 0) const { return {data + first * stride, stride}; }
+    Rows target(std::size_t first = 0) const { return {data + first * stride, stride}; }
+};
+
+// Up to so many tokens the weights are read by gemv, eight tokens at a time, from cache after the first eight; beyond, the
+// activations are packed for gemm. A constant, not measured at the start: with kernels that round activations the result
+// depends on it, and must not depend on how busy the machine was. Figures: docs/perf/moe.md.
+inline constexpr std::size_t kGemvTokensMax = 16;
+
+// ---- rows.cpp: what touches each activation once ----
+void embed(Device& device, const MatrixView& table, const std::int32_t* ids, const Grid& y);
+void rms_norm(Device& device, const Grid& x, const float* weight, std::size_t width, float epsilon, const Grid& y);
+void rotary_angles(Device& device, const std::int32_t* positions, const float* frequencies, float scale, const Grid& cos_sin);
+void rotate(Device& device, const Grid& x, std::size_t head_dim, const Grid& cos_sin, bool interleaved);
+void gather_rows(Device& device, const Grid& x, const std::int32_t* rows, const Grid& y);
+void argmax(Device& device, const Grid& x, std::int32_t* indices);
+void add(Device& device, const Grid& x, const Grid& y);
+
+// ---- linear.cpp ----
+void linear(Device& device, const Gemm& gemm, const Grid& x, const MatrixView& w, const float* bias, const Grid& y,
+            bool accumulate);
+
+// Rows that a worker takes at a time of the `rows` that its rank holds.
+std::size_t gemv_chunk_rows(std::size_t rows, std::size_t row_bytes, std::size_t workers);
+std::size_t gemm_chunk_rows(std::size_t rows, std::size_t tiles, std::size_t workers);
+
+// ---- attention.cpp ----
+struct KvCache {
+    std::byte* keys;
+    std::byte* values;
+    Format format;
+    std::size_t row_stride;  // elements
+    std::size_t page_size;
+    std::size_t heads;
+    std::size_t head_dim;
+
+    // Where the rows of a page and head begin, in bytes.
+    std::size_t offset(std::size_t page, std::size_t head, std::size_t slot) const {
+        return ((page * heads + head) * page_size + slot) * row_stride * size_of(format);
+    }
+};
+
+struct Batch {
+    const std::int32_t* query_starts;
+    const std::int32_t* context_lengths;
+    const std::int32_t* page_tables;
+    std::size_t page_table_stride;
+    std::size_t sequences;
+};
+
+void write_kv(Device& device, const Grid& k, const Grid& v, const KvCache& cache, const std::int32_t* slots);
+// window 0: none.
+void attention(Device& device, const Grid& q, const KvCache& cache, const Batch& batch, float scale, std::size_t window,
+               const Grid& y);
+
+// ---- moe.cpp ----
+struct RoutesView {
+    const std::int32_t* experts;
+    std::size_t expert_stride;
+    const float* weights;
+    std::size_t weight_stride;
+    std::size_t k;
+};
+
+void gated_mlp(Device& device, const Grid& x, const MatrixView& gate, const MatrixView& up, const MatrixView& down,
+               const Grid& y);
+void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView& routes, const Grid& y);
+
+// ---- route.cpp ----
+struct RouterView {
+    bool sigmoid;
+    bool renormalize;
+    std::size_t k;
+};
+
+void route(Device& device, const Grid& x, const MatrixView& gate, const RouterView& router, std::int32_t* experts,
+           std::size_t expert_stride, float* weights, std::size_t weight_stride);
+
+// ---- shared ----
+
+// Calls body(first, last) for parts of [0, count), `grain` or more items each; on the caller alone if one part is enough.
+template <typename Body>
+void spread(Device& device, std::size_t count, std::size_t grain, const Body& body) {
+    if (count <= grain || device.pool().size() == 1) {
+        if (count > 0) body(std::size_t{0}, count);
+        return;
+    }
+    device.reset_turns();
+    Turns& turns = device.turns(0, 0);
+    device.pool().run([&](const Worker&) {
+        for (;;) {
+            const std::size_t first = turns.take() * grain;
+            if (first >= count) return;
+            body(first, first + grain < count ? first + grain : count);
+        }
+    });
+}
+
+// Rows of so many elements that a part is worth the one or two microseconds of handing it out.
+inline std::size_t rows_worth(std::size_t columns) {
+    constexpr std::size_t kElements = 16384;
+    return columns >= kElements ? 1 : kElements / (columns == 0 ? 1 : columns);
+}
+
+inline std::size_t divide_up(std::size_t value, std::size_t by) { return (value + by - 1) / by; }
+inline std::size_t round_up(std::size_t value, std::size_t step) { return divide_up(value, step) * step; }
+
+}  // namespace lk
