@@ -1,0 +1,103 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using LsglangSharp.Runtime.Generation;
+
+namespace LsglangSharp.Api.Http;
+
+/// <summary>
+/// The generations that one HTTP request asks for, submitted together or not at all. Leaving the enumeration early ends all of
+/// them in the engine.
+/// </summary>
+internal sealed class Generations
+{
+    private readonly IReadOnlyList<GenerationRequest> _requests;
+    private readonly IAsyncEnumerable<GenerationChunk>[] _streams;
+    private readonly RequestMetrics.Timing[] _timings;
+
+    private Generations(IReadOnlyList<GenerationRequest> requests, IAsyncEnumerable<GenerationChunk>[] streams, RequestMetrics.Timing[] timings)
+    {
+        _requests = requests;
+        _streams = streams;
+        _timings = timings;
+    }
+
+    public int Count => _streams.Length;
+
+    public GenerationRequest RequestOf(int index) => _requests[index];
+
+    public double ElapsedSeconds(int index) => _timings[index].ElapsedSeconds;
+
+    /// <summary>Submits all; where one is refused the others are taken back and the refusal is thrown.</summary>
+    public static Generations Start(ServerContext server, IReadOnlyList<GenerationRequest> requests, bool streaming)
+    {
+        if (server.Phase.Refusal is { } refusal)
+        {
+            throw new RequestException(refusal);
+        }
+
+        var streams = new IAsyncEnumerable<GenerationChunk>[requests.Count];
+        for (var i = 0; i < requests.Count; i++)
+        {
+            var submission = server.Engine.Submit(requests[i]);
+            if (submission.Rejection is { } rejection)
+            {
+                for (var taken = 0; taken < i; taken++)
+                {
+                    server.Engine.Abort(requests[taken].Id);
+                }
+
+                throw new RequestException(Failure.From(rejection));
+            }
+
+            streams[i] = submission.Chunks!;
+        }
+
+        return new Generations(requests, streams, [.. requests.Select(_ => server.Metrics.Begin(streaming))]);
+    }
+
+    /// <summary>The chunks of all generations as they come, each with the index of its generation.</summary>
+    public IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAsync(CancellationToken cancel) =>
+        Count == 1 ? ReadOneAsync(0, cancel) : ReadAllAsync(cancel);
+
+    private async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadOneAsync(
+        int index, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        using var timing = _timings[index];
+        await foreach (var chunk in _streams[index].WithCancellation(cancel))
+        {
+            timing.Add(chunk);
+            yield return (index, chunk);
+        }
+    }
+
+    private async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAllAsync([EnumeratorCancellation] CancellationToken cancel)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        var merged = Channel.CreateBounded<(int, GenerationChunk)>(new BoundedChannelOptions(2 * Count) { SingleReader = true });
+        var pumps = Task.WhenAll(Enumerable.Range(0, Count).Select(index => PumpAsync(index, merged.Writer, stop.Token)));
+        _ = pumps.ContinueWith(
+            done => merged.Writer.TryComplete(done.Exception?.InnerException), CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        try
+        {
+            await foreach (var item in merged.Reader.ReadAllAsync(stop.Token))
+            {
+                yield return item;
+            }
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await pumps.ContinueWith(
+                _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+    }
+
+    private async Task PumpAsync(int index, ChannelWriter<(int, GenerationChunk)> writer, CancellationToken cancel)
+    {
+        await foreach (var item in ReadOneAsync(index, cancel))
+        {
+            await writer.WriteAsync(item, cancel);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+using System.Net;
+using System.Runtime.InteropServices;
+using LsglangSharp.Api.Native;
+using LsglangSharp.Api.OpenAi;
+using LsglangSharp.Runtime.Generation;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+
+namespace LsglangSharp.Api.Http;
+
+/// <summary>The HTTP server over an engine.</summary>
+public static class LsglangServer
+{
+    private static readonly TimeSpan _abortLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>A server that is ready to be started; it has no opinions from files or environment variables.</summary>
+    public static WebApplication Build(ServerOptions options, IEngine engine, ServedModel model)
+    {
+        var server = new ServerContext(options, engine, model);
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, options));
+        builder.Services.AddSingleton(server);
+        builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, NoLifetime>());
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = _abortLimit);
+
+        var app = builder.Build();
+        app.Run(new Pipeline(server, AllRoutes(server)).InvokeAsync);
+        return app;
+    }
+
+    /// <summary>Where a started server listens, such as http://127.0.0.1:30000.</summary>
+    public static string AddressOf(WebApplication app) =>
+        app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+
+    /// <summary>
+    /// Takes no more work (503), lets what runs finish within the limit, ends the rest with an error, and stops. Firing the token
+    /// ends the waiting.
+    /// </summary>
+    public static async Task DrainAsync(WebApplication app, CancellationToken giveUp)
+    {
+        var server = app.Services.GetRequiredService<ServerContext>();
+        server.Phase.BeginDrain();
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(giveUp);
+        limit.CancelAfter(server.Options.DrainLimit);
+        await server.Engine.DrainAsync(limit.Token);
+        await app.StopAsync(giveUp);
+    }
+
+    /// <summary>Starts, warms up, says so, and serves until SIGTERM or Ctrl-C; a second one ends at once.</summary>
+    public static async Task RunAsync(WebApplication app, Action<string> ready)
+    {
+        var server = app.Services.GetRequiredService<ServerContext>();
+        using var asked = new CancellationTokenSource();
+        using var insisted = new CancellationTokenSource();
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+
+        server.Phase.BeginStart();
+        await app.StartAsync(CancellationToken.None);
+        await HealthProbe.WarmUpAsync(server, asked.Token);
+        server.Phase.BecomeReady();
+        ready(AddressOf(app));
+
+        await WaitAsync(asked.Token);
+        server.Options.Log(
+            $"Stopping: running requests may finish within {server.Options.DrainLimit.TotalSeconds:0} s; once more to stop at once.");
+        await DrainAsync(app, insisted.Token);
+
+        void OnSignal(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            if (asked.IsCancellationRequested)
+            {
+                insisted.Cancel();
+            }
+            else
+            {
+                asked.Cancel();
+            }
+        }
+    }
+
+    private static async Task WaitAsync(CancellationToken token)
+    {
+        var fired = new TaskCompletionSource();
+        await using var registration = token.Register(fired.SetResult);
+        await fired.Task;
+    }
+
+    private static void Configure(KestrelServerOptions kestrel, ServerOptions options)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.AllowSynchronousIO = false;
+        kestrel.Limits.MaxRequestBodySize = null;
+        kestrel.Limits.MaxResponseBufferSize = options.ResponseBufferBytesMax;
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(options.ResponseBytesPerSecondMin, options.ResponseGrace);
+        if (options.Host is "localhost")
+        {
+            kestrel.ListenLocalhost(options.Port);
+        }
+        else if (IPAddress.TryParse(options.Host, out var address))
+        {
+            kestrel.Listen(address, options.Port);
+        }
+        else
+        {
+            kestrel.Listen(Dns.GetHostAddresses(options.Host)[0], options.Port);
+        }
+    }
+
+    private static Routes AllRoutes(ServerContext server)
+    {
+        var routes = new Routes();
+        OpenAiRoutes.AddTo(routes, server);
+        NativeRoutes.AddTo(routes, server);
+        return routes;
+    }
+
+    /// <summary>Signals are <see cref="RunAsync"/>'s, not the host's.</summary>
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}
