@@ -92,7 +92,11 @@ internal static class Safetensors
     }
 
     internal static ConfigurationException Corrupt(string path, string what, Exception? inner = null) =>
-        new($"{path} is not a sound safetensors file: {what}", inner);
+        new($"{path} is not a sound safetensors file: {Printable(what)}", inner);
+
+    /// <summary>What a stranger's file put into a message must not steer a terminal or fill it.</summary>
+    private static string Printable(string text) =>
+        string.Concat(text.Take(500).Select(c => char.IsControl(c) ? '?' : c));
 
     /// <summary>Walks the JSON of a header.</summary>
     private ref struct HeaderReader(ReadOnlySpan<byte> json, string path)
@@ -158,7 +162,7 @@ internal static class Safetensors
                         offsets = Numbers(name, 2);
                         break;
                     default:
-                        throw Corrupt(path, $"tensor {name} has a {Printable(key)} that does not belong there");
+                        throw Corrupt(path, $"tensor {name} has a key {key} that does not belong there");
                 }
             }
 
@@ -174,7 +178,7 @@ internal static class Safetensors
         {
             if (!_elementBits.TryGetValue(tensor.TypeName, out var bits))
             {
-                _unknownTypes.Add(Printable(tensor.TypeName));
+                _unknownTypes.Add(tensor.TypeName);
                 return;
             }
 
@@ -225,7 +229,7 @@ internal static class Safetensors
             }
 
             var name = _json.GetString()!;
-            return name.Any(char.IsControl) ? throw Corrupt(path, $"the name {Printable(name)} has control characters") : name;
+            return name.Any(char.IsControl) ? throw Corrupt(path, $"the name {name} has control characters") : name;
         }
 
         private void Expect(JsonTokenType token, string what)
@@ -235,8 +239,5 @@ internal static class Safetensors
                 throw Corrupt(path, $"expected {what} at byte {_json.TokenStartIndex} of its header");
             }
         }
-
-        private static string Printable(string text) =>
-            string.Concat(text.Take(60).Select(c => char.IsControl(c) ? '?' : c));
     }
 }

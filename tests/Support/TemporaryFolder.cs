@@ -1,0 +1,17 @@
+namespace LsglangSharp.Support;
+
+/// <summary>A folder of a test's own, deleted with it.</summary>
+public sealed class TemporaryFolder : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("lsglang-test-").FullName;
+
+    public string File(string name) => System.IO.Path.Combine(Path, name);
+
+    public string Write(string name, string text)
+    {
+        System.IO.File.WriteAllText(File(name), text);
+        return File(name);
+    }
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}
