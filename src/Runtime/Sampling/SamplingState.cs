@@ -1,0 +1,98 @@
+using System.Runtime.InteropServices;
+
+namespace LsglangSharp.Runtime.Sampling;
+
+/// <summary>What sampling remembers of one request: its options in the form that each token needs, and what it has generated.</summary>
+public sealed class SamplingState
+{
+    /// <summary>Below this a temperature means greedy, as in sglang.</summary>
+    private const float GreedyBelow = 1e-6f;
+
+    private readonly Dictionary<int, int>? _counts;
+    private readonly int[] _masked;
+    private readonly KeyValuePair<int, float>[] _biases;
+    private readonly float _repetition;
+    private readonly float _frequency;
+    private readonly float _presence;
+    private readonly int _minNewTokens;
+    private readonly ulong _seed;
+    private int _generated;
+
+    /// <summary>The end tokens are those that a minimum length keeps from being chosen.</summary>
+    public SamplingState(SamplingOptions options, IReadOnlyList<int> endTokens, long seed)
+    {
+        IsGreedy = options.Temperature < GreedyBelow || options.TopK == 1;
+        Temperature = options.Temperature < GreedyBelow ? 1 : options.Temperature;
+        TopK = options.TopK < 0 ? int.MaxValue : options.TopK;
+
+        // 0.9f is not 0.9; where masses meet the bound exactly the decimal that the client wrote decides.
+        TopP = (double)(decimal)options.TopP;
+        MinP = options.MinP;
+        _repetition = options.RepetitionPenalty;
+        _frequency = options.FrequencyPenalty;
+        _presence = options.PresencePenalty;
+        _minNewTokens = options.MinNewTokens;
+        _masked = _minNewTokens > 0 ? [.. endTokens.Union(options.StopTokenIds)] : [];
+        _biases = options.LogitBias is { Count: > 0 } bias ? [.. bias] : [];
+        _seed = SeededUniform.Mix((ulong)seed);
+        if (_repetition != 1 || _frequency != 0 || _presence != 0)
+        {
+            _counts = [];
+        }
+    }
+
+    public bool IsGreedy { get; }
+
+    public float Temperature { get; }
+
+    public int TopK { get; }
+
+    public double TopP { get; }
+
+    public float MinP { get; }
+
+    /// <summary>Anything but the plain softmax of the temperature.</summary>
+    public bool Filters => TopK != int.MaxValue || TopP < 1 || MinP > 0;
+
+    /// <summary>The logits are not taken as they are.</summary>
+    public bool Adjusts => _counts is { Count: > 0 } || _biases.Length > 0 || _generated < _minNewTokens;
+
+    /// <summary>Notes a generated token.</summary>
+    public void Add(int token)
+    {
+        _generated++;
+        if (_counts is not null)
+        {
+            CollectionsMarshal.GetValueRefOrAddDefault(_counts, token, out _)++;
+        }
+    }
+
+    /// <summary>Penalties, then what a minimum length forbids, then the biases: sparse edits of a copy of the logits.</summary>
+    public void Adjust(Span<float> logits)
+    {
+        if (_counts is not null)
+        {
+            foreach (var (token, count) in _counts)
+            {
+                var logit = logits[token] - ((_frequency * count) + _presence);
+                logits[token] = logit < 0 ? logit * _repetition : logit / _repetition;
+            }
+        }
+
+        if (_generated < _minNewTokens)
+        {
+            foreach (var token in _masked)
+            {
+                logits[token] = float.NegativeInfinity;
+            }
+        }
+
+        foreach (var (token, bias) in _biases)
+        {
+            logits[token] += bias;
+        }
+    }
+
+    /// <summary>The random number in [0, 1) that decides the next token: a function of seed and position only.</summary>
+    public double NextUniform() => SeededUniform.At(_seed, _generated);
+}
