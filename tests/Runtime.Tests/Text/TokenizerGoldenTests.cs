@@ -1,0 +1,80 @@
+using System.Text.Json;
+using LsglangSharp.Runtime.Text;
+using static LsglangSharp.Runtime.Tests.Text.TokenizerGoldens;
+
+namespace LsglangSharp.Runtime.Tests.Text;
+
+public class TokenizerGoldenTests
+{
+    [SkippableTheory]
+    [InlineData("qwen3", 486)]
+    [InlineData("deepseek_v3", 479)]
+    [InlineData("llama3_1", 466)]
+    [InlineData("gptoss", 471)]
+    public void Encodes_and_decodes_every_row_as_the_reference_does(string name, int count)
+    {
+        var tokenizer = Tokenizer(name);
+        var rows = Rows($"{name}.jsonl");
+        var failures = new List<string>();
+
+        foreach (var row in rows)
+        {
+            var label = $"{Field(row, "label")}: {JsonSerializer.Serialize(Field(row, "text"))}";
+            Compare(failures, label + " ids", Ids(row, "ids"), tokenizer.Encode(Field(row, "text"), false));
+            Compare(failures, label + " ids_special", Ids(row, "ids_special"), tokenizer.Encode(Field(row, "text"), true));
+            Compare(failures, label + " decoded", Field(row, "decoded"), tokenizer.Decode(Ids(row, "ids"), false));
+            Compare(failures, label + " skipped", Field(row, "decoded_skip"), tokenizer.Decode(Ids(row, "ids"), true));
+        }
+
+        Assert.True(rows.Count >= count);
+        AssertNone(failures);
+    }
+
+    [SkippableTheory]
+    [InlineData("qwen3")]
+    [InlineData("deepseek_v3")]
+    [InlineData("llama3_1")]
+    [InlineData("gptoss")]
+    public void Decodes_arbitrary_ids_as_the_reference_does(string name)
+    {
+        var tokenizer = Tokenizer(name);
+        var failures = new List<string>();
+
+        foreach (var row in Rows($"{name}.decode.jsonl"))
+        {
+            var ids = Ids(row, "ids");
+            Compare(failures, string.Join(' ', ids), Field(row, "decoded"), tokenizer.Decode(ids, false));
+            Compare(failures, string.Join(' ', ids), Field(row, "decoded_skip"), tokenizer.Decode(ids, true));
+        }
+
+        AssertNone(failures);
+    }
+
+    [SkippableFact]
+    public void Streams_every_chunk_as_the_reference_does()
+    {
+        var failures = new List<string>();
+
+        foreach (var row in Rows("incremental.jsonl").Where(row => Field(row, "tokenizer") != "kimi_style"))
+        {
+            var label = $"{Field(row, "tokenizer")} {Field(row, "label")}";
+            var stream = new StreamingDetokenizer(
+                Tokenizer(Field(row, "tokenizer")), row.GetProperty("skip_special_tokens").GetBoolean());
+            var chunks = Ids(row, "ids").Select(stream.Push).ToList();
+            var flush = stream.Flush();
+            Compare(failures, label, row.GetProperty("chunks").EnumerateArray().Select(chunk => chunk.GetString()), chunks);
+            Compare(failures, label + " flush", Field(row, "flush"), flush);
+            Compare(failures, label + " final", Field(row, "final"), string.Concat(chunks) + flush);
+        }
+
+        AssertNone(failures);
+    }
+
+    private static void Compare<T>(List<string> failures, string label, IEnumerable<T> expected, IEnumerable<T> actual)
+    {
+        if (!expected.SequenceEqual(actual))
+        {
+            failures.Add($"{label}: expected {JsonSerializer.Serialize(expected)} but got {JsonSerializer.Serialize(actual)}");
+        }
+    }
+}
