@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.Unicode;
 using LsglangSharp.Runtime.Text.Decoding;
