@@ -1,7 +1,9 @@
-#include "../kernels.h"
+#include "install.h"
 
 namespace lk::avx2 {
 
-void install(Kernels&) {}
+void install(Kernels& table) {
+    install_gemv(table);
+}
 
 }  // namespace lk::avx2
