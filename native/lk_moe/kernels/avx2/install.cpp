@@ -4,6 +4,7 @@ namespace lk::avx2 {
 
 void install(Kernels& table) {
     install_gemv(table);
+    install_gemm(table);
 }
 
 }  // namespace lk::avx2

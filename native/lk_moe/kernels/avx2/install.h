@@ -5,5 +5,6 @@
 namespace lk::avx2 {
 
 void install_gemv(Kernels& table);
+void install_gemm(Kernels& table);
 
 }  // namespace lk::avx2

@@ -4,6 +4,7 @@ namespace lk::avx512 {
 
 void install(Kernels& table) {
     install_gemv(table);
+    install_gemm(table);
 }
 
 }  // namespace lk::avx512

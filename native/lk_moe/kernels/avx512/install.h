@@ -5,5 +5,6 @@
 namespace lk::avx512 {
 
 void install_gemv(Kernels& table);
+void install_gemm(Kernels& table);
 
 }  // namespace lk::avx512
