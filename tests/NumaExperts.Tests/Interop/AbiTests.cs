@@ -1,0 +1,67 @@
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+using LsglangSharp.NumaExperts.Interop;
+using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Support;
+
+namespace LsglangSharp.NumaExperts.Tests.Interop;
+
+/// <summary>The managed mirror of lk_moe.h. The same numbers stand in abi.cpp.</summary>
+public sealed class AbiTests
+{
+    [Theory]
+    [InlineData(typeof(LkDeviceConfig), 48)]
+    [InlineData(typeof(LkExpertsConfig), 24)]
+    [InlineData(typeof(LkSlice), 24)]
+    [InlineData(typeof(LkTensor), 32)]
+    [InlineData(typeof(LkKvLayer), 80)]
+    [InlineData(typeof(LkAttentionBatch), 40)]
+    public void Structs_have_the_size_of_the_header(Type type, int bytes) =>
+        Assert.Equal(bytes, Marshal.SizeOf(type));
+
+    [Theory]
+    [InlineData(typeof(LkDeviceConfig), nameof(LkDeviceConfig.Threads), 4)]
+    [InlineData(typeof(LkDeviceConfig), nameof(LkDeviceConfig.ParkMicros), 24)]
+    [InlineData(typeof(LkDeviceConfig), nameof(LkDeviceConfig.Cores), 32)]
+    [InlineData(typeof(LkDeviceConfig), nameof(LkDeviceConfig.Root), 40)]
+    [InlineData(typeof(LkExpertsConfig), nameof(LkExpertsConfig.TopK), 12)]
+    [InlineData(typeof(LkExpertsConfig), nameof(LkExpertsConfig.Intermediate), 20)]
+    [InlineData(typeof(LkSlice), nameof(LkSlice.RowStart), 8)]
+    [InlineData(typeof(LkSlice), nameof(LkSlice.Node), 20)]
+    [InlineData(typeof(LkTensor), nameof(LkTensor.RowStride), 8)]
+    [InlineData(typeof(LkTensor), nameof(LkTensor.Type), 24)]
+    [InlineData(typeof(LkKvLayer), nameof(LkKvLayer.PageSize), 64)]
+    [InlineData(typeof(LkAttentionBatch), nameof(LkAttentionBatch.PageTableStride), 24)]
+    [InlineData(typeof(LkAttentionBatch), nameof(LkAttentionBatch.PagesPerSequence), 36)]
+    public void Fields_lie_where_the_header_puts_them(Type type, string field, int offset) =>
+        Assert.Equal(offset, (int)Marshal.OffsetOf(type, field));
+
+    [Fact]
+    public void Every_function_of_the_header_is_declared_once_and_in_its_order()
+    {
+        var header = File.ReadAllText(Path.Combine(Repository.Root, "native/lk_moe/include/lk_moe.h"));
+        var mirror = File.ReadAllText(Path.Combine(Repository.Root, "src/NumaExperts/Interop/LkMoe.cs"));
+
+        var exported = Regex.Matches(header, @"^LK_API [\w\s\*]*?\b(lk_\w+)\(", RegexOptions.Multiline).Select(m => m.Groups[1].Value);
+        var imported = Regex.Matches(mirror, @"EntryPoint = ""(lk_\w+)""").Select(m => m.Groups[1].Value);
+
+        Assert.Equal(exported, imported);
+    }
+
+    [Fact]
+    public void Element_types_have_one_number_on_both_sides() =>
+        Assert.All(Enum.GetValues<DType>(), type => Assert.Equal((int)type, (int)type.ToLk()));
+
+    [Fact]
+    public void The_library_has_the_version_that_is_expected() =>
+        Assert.Equal(LkMoe.AbiVersionExpected, LkMoe.AbiVersion());
+
+    [Fact]
+    public unsafe void A_failure_carries_the_sentence_of_the_library()
+    {
+        var failure = Assert.Throws<LkException>(() => LkException.ThrowIfFailed(LkMoe.TopologyDescribe(null, null, 5, out _)));
+
+        Assert.Equal(LkStatus.InvalidArgument, failure.Status);
+        Assert.Contains("text must be set", failure.Message, StringComparison.Ordinal);
+    }
+}
