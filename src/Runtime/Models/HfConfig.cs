@@ -35,7 +35,7 @@ public sealed class HfConfig
 
     /// <summary>The names under "architectures"; the first that is known decides.</summary>
     public ImmutableArray<string> Architectures => Find("architectures") is { } value
-        ? Strings(value) ?? throw Wrong("architectures", value, "a list of names")
+        ? Strings(value) is { Length: > 0 } names ? names : throw Wrong("architectures", value, "a list of at least one name")
         : throw Missing("architectures", "a list with the model's class name, such as [\"Qwen3MoeForCausalLM\"]");
 
     public string ModelType => Text("model_type") ?? "";
