@@ -64,8 +64,7 @@ std::vector<Place> named_places(const Topology& topology, const std::string& tex
     }
     std::vector<Place> places;
     std::map<int, int> taken;
-    // A last empty list would be no line to getline: the border at the end makes it one.
-    std::istringstream lists(text + (text.back() == '|' ? "|" : ""));
+    std::istringstream lists(text);
     for (std::string list; std::getline(lists, list, '|');) {
         const std::vector<int> cpus = parse_cpu_list(list);
         if (cpus.empty()) throw std::invalid_argument("\"" + text + "\": every rank needs at least one cpu");

@@ -51,7 +51,7 @@ internal sealed record CompletionRequest
         var logprobs = request.Integer("logprobs", least: 0);
         if (logprobs > SamplingFields.TopLogprobsMax)
         {
-            throw request.Bad("logprobs", $"must be in [0, {SamplingFields.TopLogprobsMax}], got {logprobs}");
+            throw new RequestException($"'logprobs' must be in [0, {SamplingFields.TopLogprobsMax}], got {logprobs}.", "logprobs");
         }
 
         var echo = request.Flag("echo") ?? false;
@@ -66,7 +66,8 @@ internal sealed record CompletionRequest
             Id = RequestIds.Read(request),
             Model = model,
             Prompts = ReadPrompts(request, server),
-            Sampling = SamplingFields.Read(request, tokensMax, new SamplingDefaults(), server),
+            Sampling = SamplingFields.Read(
+                request, tokensMax, new SamplingDefaults(), server.Engine.Facts.Vocabulary, server.Model.Text is not null),
             Choices = SamplingFields.Choices(request),
             Stream = StreamFields.Read(request),
             Echo = echo,
@@ -82,7 +83,7 @@ internal sealed record CompletionRequest
         const string expected = "a string, a list of strings, a list of token ids or a list of such lists";
         if (request.Any("prompt") is not { } prompt)
         {
-            throw request.Missing("prompt", $"{expected}");
+            throw new RequestException($"'prompt' is missing: it must be {expected}.", "prompt");
         }
 
         if (prompt.ValueKind == JsonValueKind.String)
@@ -107,7 +108,7 @@ internal sealed record CompletionRequest
 
         if (prompt.GetArrayLength() > PromptsMax)
         {
-            throw request.Bad("prompt", $"takes at most {PromptsMax} prompts, got {prompt.GetArrayLength()}");
+            throw new RequestException($"'prompt' takes at most {PromptsMax} prompts, got {prompt.GetArrayLength()}.", "prompt");
         }
 
         return [.. Fields.ListOf(prompt, "prompt").Select(item => item.Value.ValueKind switch

@@ -36,21 +36,20 @@ internal sealed class Tools
     {
         if (tool.Text("type") is { } type && type != "function")
         {
-            throw tool.Bad("type", $"must be 'function', got '{type}'");
+            throw new RequestException($"'{tool.PathOf("type")}' must be 'function', got '{type}'.", tool.PathOf("type"));
         }
 
         var function = tool.Object("function")
-            ?? throw tool.Missing("function", "an object");
+            ?? throw new RequestException($"'{tool.PathOf("function")}' is missing: it must be an object.", tool.PathOf("function"));
         var name = function.Text("name");
         if (string.IsNullOrEmpty(name))
         {
-            throw function.Missing("name", "a string");
+            throw new RequestException($"'{function.PathOf("name")}' is missing: it must be a string.", function.PathOf("name"));
         }
 
-        var path = function.PathOf("parameters");
-        if (function.Any("parameters") is { } parameters && SchemaShape.Complaint(parameters, path) is { } complaint)
+        if (function.Any("parameters") is { } parameters && SchemaShape.Complaint(parameters, function.PathOf("parameters")) is { } complaint)
         {
-            throw new RequestException($"The parameters of tool '{name}' are not a valid JSON schema: {complaint}", path);
+            throw new RequestException($"The parameters of tool '{name}' are not a valid JSON schema: {complaint}", function.PathOf("parameters"));
         }
 
         _ = function.Text("description");
@@ -74,8 +73,8 @@ internal sealed class Tools
                 "required" => names.Count == 0
                     ? throw new RequestException("tool_choice 'required' needs at least one tool in 'tools'.", "tool_choice")
                     : throw new RequestException(NotYet("'required'")),
-                var other => throw request.Bad(
-                    "tool_choice", $"must be auto, none, required or an object that names a function, got '{other}'"),
+                var other => throw new RequestException(
+                    $"'tool_choice' must be auto, none, required or an object that names a function, got '{other}'.", "tool_choice"),
             };
         }
 
@@ -84,7 +83,7 @@ internal sealed class Tools
             ?? throw new RequestException("'tool_choice.function.name' is missing: it must name one of the tools.", "tool_choice");
         throw names.Contains(name)
             ? new RequestException(NotYet($"of the function '{name}'"))
-            : request.Bad("tool_choice", $"names the function '{name}', which is not among the tools");
+            : new RequestException($"'tool_choice' names the function '{name}', which is not among the tools.", "tool_choice");
     }
 
     private static Failure NotYet(string choice) => Failure.NotSupported(

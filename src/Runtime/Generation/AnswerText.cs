@@ -1,9 +1,18 @@
 using LsglangSharp.Runtime.Sampling;
+using LsglangSharp.Runtime.Text;
 
 namespace LsglangSharp.Runtime.Generation;
 
 /// <summary>Tokens to text, one stream: what a token makes final, and what is left at the end.</summary>
-public sealed record TextStream(Func<int, string> Push, Func<string> Flush);
+public sealed record TextStream(Func<int, string> Push, Func<string> Flush)
+{
+    /// <summary>Opens streams over a tokenizer, special tokens skipped or not.</summary>
+    public static Func<bool, TextStream> Over(Tokenizer tokenizer) => skipSpecialTokens =>
+    {
+        var detokenizer = new StreamingDetokenizer(tokenizer, skipSpecialTokens);
+        return new TextStream(detokenizer.Push, detokenizer.Flush);
+    };
+}
 
 /// <summary>The text of one answer: detokenised, searched for stop strings, cut where it must be. Without a tokenizer always empty.</summary>
 public sealed class AnswerText(TextStream? stream, IEnumerable<string> stopStrings, bool keepStop)

@@ -9,6 +9,8 @@ internal sealed class Nucleus(int vocabulary)
     /// <summary>Up to here sorting is cheaper than selecting: both are some hundred nanoseconds.</summary>
     private const int SortMax = 48;
 
+    private const int BlockLength = 256;
+
     /// <summary>
     /// Weights relative to the largest, from which on candidates are looked for: most distributions have what is wanted among
     /// those, and a few hundred candidates instead of the whole vocabulary.
@@ -19,6 +21,9 @@ internal sealed class Nucleus(int vocabulary)
 
     /// <summary>Score and token in one number, greater first, so that ties go to the lower token.</summary>
     private readonly ulong[] _keys = new ulong[vocabulary];
+
+    /// <summary>Largest score of each block of <see cref="BlockLength"/>.</summary>
+    private readonly float[] _maxima = new float[(vocabulary + BlockLength - 1) / BlockLength];
 
     private int _count;
 
@@ -68,18 +73,9 @@ internal sealed class Nucleus(int vocabulary)
             return;
         }
 
-        for (var i = 0; i < scores.Length; i++)
-        {
-            _keys[i] = KeyOf(scores[i], i);
-        }
-
-        var keys = _keys.AsSpan(0, scores.Length);
-        if (tokens.Length < keys.Length)
-        {
-            Partition(keys, tokens.Length);
-            keys = keys[..tokens.Length];
-        }
-
+        var keys = _keys.AsSpan(0, KeysFrom(scores, LowerBound(scores, tokens.Length)));
+        Partition(keys, tokens.Length);
+        keys = keys[..tokens.Length];
         keys.Sort();
         for (var i = 0; i < tokens.Length; i++)
         {
@@ -115,12 +111,39 @@ internal sealed class Nucleus(int vocabulary)
             }
         }
 
+        MakeKeys(scores, count);
+        return count;
+    }
+
+    /// <summary>
+    /// A score that at least so many tokens reach: so many blocks have a maximum that does. Minus infinity when there are fewer
+    /// blocks than that.
+    /// </summary>
+    private float LowerBound(ReadOnlySpan<float> scores, int count)
+    {
+        if (count > _maxima.Length)
+        {
+            return float.NegativeInfinity;
+        }
+
+        VectorMath.BlockMaxima(scores, BlockLength, _maxima);
+        _maxima.AsSpan().Sort();
+        return _maxima[^count];
+    }
+
+    private int KeysFrom(ReadOnlySpan<float> scores, float bound)
+    {
+        var count = VectorMath.IndicesFrom(scores, bound, _indices);
+        MakeKeys(scores, count);
+        return count;
+    }
+
+    private void MakeKeys(ReadOnlySpan<float> scores, int count)
+    {
         for (var i = 0; i < count; i++)
         {
             _keys[i] = KeyOf(scores[_indices[i]], _indices[i]);
         }
-
-        return count;
     }
 
     private double MassOf(ReadOnlySpan<float> weights, int count)

@@ -52,6 +52,16 @@ internal static class VectorMath
         return max;
     }
 
+    /// <summary>The largest value of each block; there is no NaN among them.</summary>
+    public static void BlockMaxima(ReadOnlySpan<float> values, int blockLength, Span<float> maxima)
+    {
+        for (var block = 0; block < maxima.Length; block++)
+        {
+            var start = block * blockLength;
+            maxima[block] = Max(values.Slice(start, Math.Min(blockLength, values.Length - start)));
+        }
+    }
+
     /// <summary>Where the value stands first; -1 if nowhere.</summary>
     public static int IndexOf(ReadOnlySpan<float> values, float wanted)
     {

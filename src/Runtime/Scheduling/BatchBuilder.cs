@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 
@@ -13,7 +14,7 @@ public sealed class BatchBuilder(SchedulerLimits limits)
         new(limits.StepTokensMax, limits.RunningMax, limits.PagesPerSequenceMax, limits.StepLogitRowsMax);
 
     /// <summary>In the order of their rows.</summary>
-    public IReadOnlyList<Sequence> Sequences => _sequences;
+    public ReadOnlySpan<Sequence> Sequences => CollectionsMarshal.AsSpan(_sequences);
 
     public void Clear()
     {

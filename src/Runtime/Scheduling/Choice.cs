@@ -51,8 +51,9 @@ public static class Choice
     public static Sequence? Preempted(IReadOnlyList<Sequence> running, int priority, int threshold)
     {
         Sequence? victim = null;
-        foreach (var sequence in running)
+        for (var i = 0; i < running.Count; i++)
         {
+            var sequence = running[i];
             if ((long)priority - sequence.Priority >= threshold
                 && (victim is null || GoesBack(sequence, victim, RetractionPolicy.Priority)))
             {

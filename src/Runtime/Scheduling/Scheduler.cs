@@ -47,7 +47,7 @@ public sealed class Scheduler
     public StepBatch Batch => _step.Batch;
 
     /// <summary>Whom the planned step runs, in the order of their rows.</summary>
-    public IReadOnlyList<Sequence> Scheduled => _step.Sequences;
+    public ReadOnlySpan<Sequence> Scheduled => _step.Sequences;
 
     public IReadOnlyList<Sequence> Running => _running;
 
@@ -86,7 +86,7 @@ public sealed class Scheduler
             }
         }
 
-        var budget = _step.Sequences.Count > 0 ? _limits.PrefillTokensBesideDecode : _limits.PrefillTokensMax;
+        var budget = _step.Sequences.Length > 0 ? _limits.PrefillTokensBesideDecode : _limits.PrefillTokensMax;
         for (var i = 0; i < _running.Count && budget > 0; i++)
         {
             if (_running[i].Pending > 1)
@@ -97,7 +97,7 @@ public sealed class Scheduler
 
         Admit(budget);
         Unblock();
-        return _step.Sequences.Count > 0;
+        return _step.Sequences.Length > 0;
     }
 
     /// <summary>The planned step has run: what it computed is in the cache.</summary>
@@ -335,7 +335,7 @@ public sealed class Scheduler
     /// <summary>If only prompts are left and none can take another page, somebody must go, but never the oldest.</summary>
     private void Unblock()
     {
-        while (_step.Sequences.Count == 0 && _running.Count > 0)
+        while (_step.Sequences.Length == 0 && _running.Count > 0)
         {
             var first = _running[0];
             if (Prefill(first, _limits.PrefillTokensMax) == 0)

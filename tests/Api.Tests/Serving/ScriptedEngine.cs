@@ -132,13 +132,14 @@ internal sealed class ScriptedEngine : IEngine
         var finished = false;
         try
         {
-            using var both = CancellationTokenSource.CreateLinkedTokenSource(cancel, live.Token);
-            await using var chunks = Script(request).GetAsyncEnumerator(both.Token);
+            await using var chunks = Script(request).GetAsyncEnumerator(CancellationToken.None);
             while (true)
             {
+                using var both = CancellationTokenSource.CreateLinkedTokenSource(cancel, live.Token);
+                var next = chunks.MoveNextAsync().AsTask();
                 try
                 {
-                    if (!await chunks.MoveNextAsync())
+                    if (!await next.WaitAsync(both.Token))
                     {
                         break;
                     }

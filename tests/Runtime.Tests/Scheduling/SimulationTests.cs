@@ -1,0 +1,40 @@
+using Xunit.Sdk;
+
+namespace LsglangSharp.Runtime.Tests.Scheduling;
+
+public sealed class SimulationTests
+{
+    private const int SchedulesEach = 25_000;
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Random_schedules_end_leak_nothing_and_give_what_each_request_gives_alone(int part)
+    {
+        var retractions = 0L;
+        var cached = 0L;
+        var first = part * SchedulesEach;
+
+        Parallel.For(first, first + SchedulesEach, new ParallelOptions { MaxDegreeOfParallelism = 2 }, seed =>
+        {
+            var simulation = new Simulation(ScheduleCase.Make(seed));
+            try
+            {
+                simulation.Run();
+            }
+            catch (Exception exception)
+            {
+                throw new XunitException($"Schedule with seed {seed}: {exception.Message}\n{exception.StackTrace}");
+            }
+
+            Interlocked.Add(ref retractions, simulation.Retractions);
+            Interlocked.Add(ref cached, simulation.CachedTokens);
+        });
+
+        // The loads are hard enough to mean something.
+        Assert.True(retractions > SchedulesEach / 5, $"{retractions} retractions");
+        Assert.True(cached > SchedulesEach, $"{cached} cached tokens");
+    }
+}
