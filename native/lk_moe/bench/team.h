@@ -1,11 +1,13 @@
-// Pinned threads that start a piece of work together; the time is from just before the common start to the last end.
+// Pinned threads that start a piece of work together. The time is the processor time of the slowest of them: waiting
+// for memory counts, as it must, and being put aside for somebody else's process does not.
 #pragma once
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -15,7 +17,7 @@ namespace lk::bench {
 
 class Team {
 public:
-    explicit Team(int size) : size_(size), start_(size + 1), end_(size + 1) {
+    explicit Team(int size) : size_(size), start_(size + 1), end_(size + 1), seconds_(static_cast<std::size_t>(size)) {
         cpu_set_t allowed;
         sched_getaffinity(0, sizeof allowed, &allowed);
         std::vector<int> cpus;
@@ -31,7 +33,9 @@ public:
                 for (;;) {
                     start_.arrive_and_wait();
                     if (stop_) return;
+                    const double begin = processor_seconds();
                     (*work_)(i);
+                    seconds_[static_cast<std::size_t>(i)] = processor_seconds() - begin;
                     end_.arrive_and_wait();
                 }
             });
@@ -45,19 +49,24 @@ public:
 
     int size() const { return size_; }
 
-    // Calls work(thread) on every thread; returns the seconds that it took.
+    // Calls work(thread) on every thread; returns the seconds of the slowest.
     double run(const std::function<void(int)>& work) {
         work_ = &work;
-        // Before the start: this thread may have to wait for a processor that a worker of the team already uses.
-        const auto begin = std::chrono::steady_clock::now();
         start_.arrive_and_wait();
         end_.arrive_and_wait();
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        return *std::max_element(seconds_.begin(), seconds_.end());
     }
 
 private:
+    static double processor_seconds() {
+        timespec now;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+    }
+
     int size_;
     std::barrier<> start_, end_;
+    std::vector<double> seconds_;
     std::atomic<bool> stop_ = false;
     const std::function<void(int)>* work_ = nullptr;
     std::vector<std::thread> threads_;

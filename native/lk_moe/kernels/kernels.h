@@ -102,7 +102,8 @@ using Maximum = float(const float* x, std::size_t length);
 // The first index of the largest element, or of the first NaN if there is one; 0 if length is 0.
 using Argmax = std::size_t(const float* x, std::size_t length);
 
-// Returns the sum of exp(x[i] - shift), each within 2 ulp, and stores the terms to y unless it is null; y may be x.
+// Returns the sum of exp(x[i] - shift) and stores the terms to y unless it is null; y may be x. The difference is rounded to
+// f32; its exponential is within 2 ulp.
 // An online softmax is Maximum and ExpSum; log-sum-exp is max + log(ExpSum(x, max, null)).
 using ExpSum = double(const float* x, float shift, float* y, std::size_t length);
 

@@ -64,7 +64,8 @@ std::vector<Place> named_places(const Topology& topology, const std::string& tex
     }
     std::vector<Place> places;
     std::map<int, int> taken;
-    std::istringstream lists(text);
+    // A last empty list would be no line to getline: the border at the end makes it one.
+    std::istringstream lists(text + (text.back() == '|' ? "|" : ""));
     for (std::string list; std::getline(lists, list, '|');) {
         const std::vector<int> cpus = parse_cpu_list(list);
         if (cpus.empty()) throw std::invalid_argument("\"" + text + "\": every rank needs at least one cpu");

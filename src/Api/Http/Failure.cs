@@ -9,6 +9,9 @@ internal sealed record Failure(int Status, string Message, string? Parameter = n
 {
     private const int RetryAfterSeconds = 1;
 
+    // The status that the engine gives to requests that were aborted on demand.
+    private const int AbortedOnDemand = 499;
+
     public string Type => Status switch
     {
         401 => "authentication_error",
@@ -20,7 +23,9 @@ internal sealed record Failure(int Status, string Message, string? Parameter = n
 
     public static Failure From(Rejection rejection) => new(rejection.Status, rejection.Message, rejection.Parameter);
 
-    public static Failure From(GenerationFinish.Aborted aborted) => new(aborted.Status, aborted.Message);
+    /// <summary>The failure in an end, if it is one: an abort that somebody asked for is an answer like others.</summary>
+    public static Failure? From(GenerationFinish? finish) =>
+        finish is GenerationFinish.Aborted { Status: >= 400 and not AbortedOnDemand } aborted ? new(aborted.Status, aborted.Message) : null;
 
     public static Failure NotSupported(string parameter, string what) =>
         new(400, $"'{parameter}' is not supported: {what}", parameter, "unsupported_parameter");

@@ -32,6 +32,13 @@ internal readonly struct Fields(JsonElement value, string path = "")
     public static RequestException Wrong(string path, string expected, JsonElement value) =>
         new($"'{path}' must be {expected}, got {NameOf(value)}.", path);
 
+    /// <summary>The error for a field that has to be there.</summary>
+    public RequestException Missing(string name, string expected) =>
+        new($"'{PathOf(name)}' is missing: it must be {expected}.", PathOf(name));
+
+    /// <summary>The error for a field that is there and cannot be as it is: "must be …, got …".</summary>
+    public RequestException Bad(string name, string complaint) => new($"'{PathOf(name)}' {complaint}.", PathOf(name));
+
     /// <summary>The value, or null if it is absent or null.</summary>
     public JsonElement? Any(string name) =>
         Element.TryGetProperty(name, out var found) && found.ValueKind != JsonValueKind.Null ? found : null;
@@ -55,7 +62,7 @@ internal readonly struct Fields(JsonElement value, string path = "")
     {
         var value = Integer(name);
         return value < least
-            ? throw new RequestException($"'{PathOf(name)}' must be at least {least}, got {value}.", PathOf(name))
+            ? throw Bad(name, $"must be at least {least}, got {value}")
             : value;
     }
 
@@ -88,7 +95,11 @@ internal readonly struct Fields(JsonElement value, string path = "")
 
     /// <summary>Token ids; entries that are null are left out.</summary>
     public IReadOnlyList<int> Tokens(string name) => Any(name) is not { } found ? [] :
-        [.. ListOf(found, PathOf(name)).Where(item => item.Value.ValueKind != JsonValueKind.Null).Select(item => AsInteger(item.Value, item.Path))];
+        [
+            .. ListOf(found, PathOf(name))
+                .Where(item => item.Value.ValueKind != JsonValueKind.Null)
+                .Select(item => AsInteger(item.Value, item.Path)),
+        ];
 
     public static int[] TokensOf(JsonElement list, string path)
     {

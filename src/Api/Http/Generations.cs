@@ -10,20 +10,16 @@ namespace LsglangSharp.Api.Http;
 /// </summary>
 internal sealed class Generations
 {
-    private readonly IReadOnlyList<GenerationRequest> _requests;
     private readonly IAsyncEnumerable<GenerationChunk>[] _streams;
     private readonly RequestMetrics.Timing[] _timings;
 
-    private Generations(IReadOnlyList<GenerationRequest> requests, IAsyncEnumerable<GenerationChunk>[] streams, RequestMetrics.Timing[] timings)
+    private Generations(IAsyncEnumerable<GenerationChunk>[] streams, RequestMetrics.Timing[] timings)
     {
-        _requests = requests;
         _streams = streams;
         _timings = timings;
     }
 
     public int Count => _streams.Length;
-
-    public GenerationRequest RequestOf(int index) => _requests[index];
 
     public double ElapsedSeconds(int index) => _timings[index].ElapsedSeconds;
 
@@ -46,18 +42,34 @@ internal sealed class Generations
                     server.Engine.Abort(requests[taken].Id);
                 }
 
-                throw new RequestException(Failure.From(rejection));
+                throw new RequestException(FailureOf(rejection, requests[i], server.Engine.Facts));
             }
 
             streams[i] = submission.Chunks!;
         }
 
-        return new Generations(requests, streams, [.. requests.Select(_ => server.Metrics.Begin(streaming))]);
+        return new Generations(streams, [.. requests.Select(_ => server.Metrics.Begin(streaming))]);
+    }
+
+    /// <summary>The same for an answer in one piece: a failure of one generation is a failure of all.</summary>
+    public async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadWholeAsync([EnumeratorCancellation] CancellationToken cancel)
+    {
+        await foreach (var item in ReadAsync(cancel))
+        {
+            yield return Failure.From(item.Chunk.Finish) is { } failure ? throw new RequestException(failure) : item;
+        }
     }
 
     /// <summary>The chunks of all generations as they come, each with the index of its generation.</summary>
     public IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAsync(CancellationToken cancel) =>
         Count == 1 ? ReadOneAsync(0, cancel) : ReadAllAsync(cancel);
+
+    /// <summary>Clients that shorten conversations by themselves look for the code.</summary>
+    private static Failure FailureOf(Rejection rejection, GenerationRequest request, EngineFacts facts)
+    {
+        var wanted = (long)request.Prompt.Count + (request.Sampling.MaxNewTokens ?? 1);
+        return Failure.From(rejection) with { Code = wanted > facts.ContextLength ? "context_length_exceeded" : null };
+    }
 
     private async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadOneAsync(
         int index, [EnumeratorCancellation] CancellationToken cancel)

@@ -30,7 +30,7 @@ public static class LsglangServer
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = _abortLimit);
 
         var app = builder.Build();
-        app.Run(new Pipeline(server, AllRoutes(server)).InvokeAsync);
+        app.Run(new ErrorPipeline(server, AllRoutes(server)).InvokeAsync);
         return app;
     }
 
@@ -119,6 +119,7 @@ public static class LsglangServer
         var routes = new Routes();
         OpenAiRoutes.AddTo(routes, server);
         NativeRoutes.AddTo(routes, server);
+        LaterRoutes.AddTo(routes);
         return routes;
     }
 

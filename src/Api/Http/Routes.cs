@@ -42,12 +42,15 @@ internal sealed class Routes
         var route = candidates.Find(candidate => candidate.Methods.Contains(method, StringComparer.OrdinalIgnoreCase));
         return route is not null
             ? (route, null)
-            : (null, new Failure(405, $"{path} takes {string.Join(" or ", MethodsOf(candidates))}, not {method}.", null, "method_not_allowed"));
+            : (null, WrongMethod(path, method, MethodsOf(candidates)));
     }
 
     /// <summary>The methods of a path, for the Allow header.</summary>
     public string AllowedMethods(string path) =>
         string.Join(", ", MethodsOf(_exact.GetValueOrDefault(path.Length > 1 ? path.TrimEnd('/') : path) ?? []));
+
+    private static Failure WrongMethod(string path, string method, IEnumerable<string> right) =>
+        new(405, $"{path} takes {string.Join(" or ", right)}, not {method}.", null, "method_not_allowed");
 
     private static IEnumerable<string> MethodsOf(List<RouteEntry> routes) => routes.SelectMany(route => route.Methods).Distinct();
 

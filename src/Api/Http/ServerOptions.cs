@@ -44,9 +44,6 @@ public sealed record ServerOptions
 
     public TimeSpan HealthLimit { get; init; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>Stream an update every so many tokens.</summary>
-    public int StreamInterval { get; init; } = 1;
-
     /// <summary>What the model's generation_config.json recommends; used by chat where a request says nothing.</summary>
     public SamplingDefaults SamplingDefaults { get; init; } = new();
 

@@ -27,9 +27,9 @@ internal static class SseLoop
             throw new InvalidOperationException("The engine ended a generation without a word.");
         }
 
-        if (chunks.Current.Chunk.Finish is GenerationFinish.Aborted { Status: >= 400 } refused)
+        if (Failure.From(chunks.Current.Chunk.Finish) is { } refused)
         {
-            throw new RequestException(Failure.From(refused));
+            throw new RequestException(refused);
         }
 
         using var events = SseStream.Begin(context);
@@ -37,9 +37,9 @@ internal static class SseLoop
         do
         {
             var (index, chunk) = chunks.Current;
-            if (chunk.Finish is GenerationFinish.Aborted { Status: >= 400 } aborted)
+            if (Failure.From(chunk.Finish) is { } failure)
             {
-                await events.FailAsync(Failure.From(aborted));
+                await events.FailAsync(failure);
                 return;
             }
 

@@ -4,7 +4,10 @@ using LsglangSharp.Api.Http;
 
 namespace LsglangSharp.Api.OpenAi;
 
-/// <summary>Reads a conversation into what chat templates expect: plain objects whose content is text, or parts for templates that want them.</summary>
+/// <summary>
+/// Reads a conversation into what chat templates expect: plain objects whose content is text, or parts for templates that
+/// want them.
+/// </summary>
 internal sealed class ChatMessages
 {
     private const string RoleNames = "system, developer, user, assistant, tool, function";
@@ -32,10 +35,10 @@ internal sealed class ChatMessages
     public static ChatMessages Read(Fields request, string templateSource, bool wantsParts)
     {
         var items = request.List("messages")
-            ?? throw new RequestException("'messages' is missing: it must be a list of at least one message.", "messages");
+            ?? throw request.Missing("messages", "a list of at least one message");
         if (items.Count == 0)
         {
-            throw new RequestException("'messages' must not be empty: at least one message is needed.", "messages");
+            throw request.Bad("messages", "must not be empty: at least one message is needed");
         }
 
         var messages = new ChatMessages(wantsParts, templateSource.Contains("developer", StringComparison.Ordinal));
@@ -71,11 +74,10 @@ internal sealed class ChatMessages
     private JsonObject ReadOne(Fields message)
     {
         var role = message.Text("role")?.ToLowerInvariant()
-            ?? throw new RequestException($"'{message.PathOf("role")}' is missing: it must be one of {RoleNames}.", message.PathOf("role"));
+            ?? throw message.Missing("role", $"one of {RoleNames}");
         if (role is not ("system" or "developer" or "user" or "assistant" or "tool" or "function"))
         {
-            throw new RequestException(
-                $"'{message.PathOf("role")}' must be one of {RoleNames}, got '{message.Text("role")}'.", message.PathOf("role"));
+            throw message.Bad("role", $"must be one of {RoleNames}, got '{message.Text("role")}'");
         }
 
         if (role is "system" or "developer" && message.List("tools") is { } tools)
@@ -122,9 +124,9 @@ internal sealed class ChatMessages
     private static JsonObject ReadCall(Fields call)
     {
         var function = call.Object("function")
-            ?? throw new RequestException($"'{call.PathOf("function")}' is missing: it must be an object with name and arguments.", call.PathOf("function"));
+            ?? throw call.Missing("function", "an object with name and arguments");
         var name = function.Text("name")
-            ?? throw new RequestException($"'{function.PathOf("name")}' is missing: it must be a string.", function.PathOf("name"));
+            ?? throw function.Missing("name", "a string");
         var result = new JsonObject();
         if (call.Text("id") is { } id)
         {
@@ -211,12 +213,12 @@ internal sealed class ChatMessages
         }
 
         var part = Fields.Of(value, path);
-        var type = part.Text("type") ?? throw new RequestException($"'{part.PathOf("type")}' is missing: it must be a string.", part.PathOf("type"));
+        var type = part.Text("type") ?? throw part.Missing("type", "a string");
         switch (type)
         {
             case "text":
                 texts.Add(part.Text("text")
-                    ?? throw new RequestException($"'{part.PathOf("text")}' is missing: it must be a string.", part.PathOf("text")));
+                    ?? throw part.Missing("text", "a string"));
                 break;
             case "thinking" or "reasoning" when role == "assistant":
                 thoughts.Add(part.Text(type) ?? part.Text("text") ?? "");
@@ -225,7 +227,7 @@ internal sealed class ChatMessages
                 throw new RequestException(
                     $"Model only supports text input; received unsupported content type '{type}'.", part.PathOf("type"));
             default:
-                throw new RequestException($"'{part.PathOf("type")}' must be 'text', got '{type}'.", part.PathOf("type"));
+                throw part.Bad("type", $"must be 'text', got '{type}'");
         }
     }
 }

@@ -14,7 +14,7 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
             var tokens = Fields.TokensOf(ids, "input_ids");
             return tokens.Length > 0
                 ? new ChatPrompt(tokens, Tools.Read(request, []), reasoning, 0)
-                : throw new RequestException("'input_ids' must not be empty.", "input_ids");
+                : throw request.Bad("input_ids", "must not be empty");
         }
 
         var text = server.TextFor("A conversation", "messages");
@@ -82,6 +82,7 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
             return variables;
         }
 
-        static RequestException Refused(ChatTemplateRefusedException e) => new($"The chat template cannot render these messages: {e.Message}", "messages");
+        static RequestException Refused(ChatTemplateRefusedException e) =>
+            new($"The chat template cannot render these messages: {e.Message}", "messages");
     }
 }

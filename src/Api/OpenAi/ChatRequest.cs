@@ -47,7 +47,7 @@ internal sealed record ChatRequest
         var stream = StreamFields.Read(request);
         var topLogprobs = request.Integer("top_logprobs", least: 0) ?? 0;
         var logprobs = request.Flag("logprobs") ?? false;
-        CheckLogprobs(logprobs, topLogprobs);
+        CheckLogprobs(request, logprobs, topLogprobs);
         if (logprobs)
         {
             server.TextFor("'logprobs'", "logprobs");
@@ -81,21 +81,19 @@ internal sealed record ChatRequest
     {
         var old = request.Integer("max_tokens", least: 1);
         var tokensMax = request.Integer("max_completion_tokens", least: 1) ?? old;
-        return SamplingFields.Read(
-            request, tokensMax, server.Options.SamplingDefaults, server.Engine.Facts.Vocabulary, server.Model.Text is not null);
+        return SamplingFields.Read(request, tokensMax, server.Options.SamplingDefaults, server);
     }
 
-    private static void CheckLogprobs(bool logprobs, int topLogprobs)
+    private static void CheckLogprobs(Fields request, bool logprobs, int topLogprobs)
     {
         if (topLogprobs > SamplingFields.TopLogprobsMax)
         {
-            throw new RequestException(
-                $"'top_logprobs' must be in [0, {SamplingFields.TopLogprobsMax}], got {topLogprobs}.", "top_logprobs");
+            throw request.Bad("top_logprobs", $"must be in [0, {SamplingFields.TopLogprobsMax}], got {topLogprobs}");
         }
 
         if (topLogprobs > 0 && !logprobs)
         {
-            throw new RequestException("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs");
+            throw request.Bad("top_logprobs", "needs 'logprobs' to be true");
         }
     }
 

@@ -28,13 +28,8 @@ internal sealed class ChatWhole
 
     public async Task CollectAsync(Generations generations, CancellationToken cancel)
     {
-        await foreach (var (index, chunk) in generations.ReadAsync(cancel))
+        await foreach (var (index, chunk) in generations.ReadWholeAsync(cancel))
         {
-            if (chunk.Finish is GenerationFinish.Aborted { Status: >= 400 } aborted)
-            {
-                throw new RequestException(Failure.From(aborted));
-            }
-
             _choices[index].Add(chunk);
             _texts[index].Append(chunk.Text);
             _tokens[index].AddRange(chunk.Tokens);
@@ -131,7 +126,12 @@ internal sealed class ChatWhole
         {
             json.WriteStartObject("meta_info"u8);
             MetaInfo.WriteCommon(
-                json, RequestIds.ForChoice(_request.Id, choice.Index), _usages[choice.Index], choice.Finish, choice.Usage.ReasoningTokens, _server);
+                json,
+                RequestIds.ForChoice(_request.Id, choice.Index),
+                _usages[choice.Index],
+                choice.Finish,
+                choice.Usage.ReasoningTokens,
+                _server);
             json.WriteEndObject();
         }
     }

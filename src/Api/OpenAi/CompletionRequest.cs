@@ -51,7 +51,7 @@ internal sealed record CompletionRequest
         var logprobs = request.Integer("logprobs", least: 0);
         if (logprobs > SamplingFields.TopLogprobsMax)
         {
-            throw new RequestException($"'logprobs' must be in [0, {SamplingFields.TopLogprobsMax}], got {logprobs}.", "logprobs");
+            throw request.Bad("logprobs", $"must be in [0, {SamplingFields.TopLogprobsMax}], got {logprobs}");
         }
 
         var echo = request.Flag("echo") ?? false;
@@ -66,8 +66,7 @@ internal sealed record CompletionRequest
             Id = RequestIds.Read(request),
             Model = model,
             Prompts = ReadPrompts(request, server),
-            Sampling = SamplingFields.Read(
-                request, tokensMax, new SamplingDefaults(), server.Engine.Facts.Vocabulary, server.Model.Text is not null),
+            Sampling = SamplingFields.Read(request, tokensMax, new SamplingDefaults(), server),
             Choices = SamplingFields.Choices(request),
             Stream = StreamFields.Read(request),
             Echo = echo,
@@ -83,7 +82,7 @@ internal sealed record CompletionRequest
         const string expected = "a string, a list of strings, a list of token ids or a list of such lists";
         if (request.Any("prompt") is not { } prompt)
         {
-            throw new RequestException($"'prompt' is missing: it must be {expected}.", "prompt");
+            throw request.Missing("prompt", $"{expected}");
         }
 
         if (prompt.ValueKind == JsonValueKind.String)
@@ -108,7 +107,7 @@ internal sealed record CompletionRequest
 
         if (prompt.GetArrayLength() > PromptsMax)
         {
-            throw new RequestException($"'prompt' takes at most {PromptsMax} prompts, got {prompt.GetArrayLength()}.", "prompt");
+            throw request.Bad("prompt", $"takes at most {PromptsMax} prompts, got {prompt.GetArrayLength()}");
         }
 
         return [.. Fields.ListOf(prompt, "prompt").Select(item => item.Value.ValueKind switch

@@ -21,13 +21,8 @@ internal sealed class Completions(ServerContext server)
             return;
         }
 
-        await foreach (var (index, chunk) in generations.ReadAsync(context.RequestAborted))
+        await foreach (var (index, chunk) in generations.ReadWholeAsync(context.RequestAborted))
         {
-            if (chunk.Finish is GenerationFinish.Aborted { Status: >= 400 } aborted)
-            {
-                throw new RequestException(Failure.From(aborted));
-            }
-
             choices[index].Add(chunk);
         }
 

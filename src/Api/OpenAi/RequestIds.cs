@@ -13,7 +13,7 @@ internal static class RequestIds
     {
         var id = request.Text("rid");
         return id?.Length > LengthMax
-            ? throw new RequestException($"'rid' must have at most {LengthMax} characters, got {id.Length}.", "rid")
+            ? throw request.Bad("rid", $"must have at most {LengthMax} characters, got {id.Length}")
             : string.IsNullOrEmpty(id) ? New() : id;
     }
 

@@ -28,24 +28,35 @@ internal static class SamplingFields
         ("input_embeds", "send text or token ids."),
     ];
 
-    public static SamplingOptions Read(Fields request, int? tokensMax, SamplingDefaults defaults, int vocabulary, bool hasText)
+    public static SamplingOptions Read(Fields request, int? tokensMax, SamplingDefaults defaults, ServerContext server)
+    {
+        var options = ReadUnchecked(request, tokensMax, defaults, server) with
+        {
+            MinNewTokens = request.Integer("min_tokens", least: 0) ?? 0,
+            Seed = request.Long("seed"),
+        };
+        RequireValid(options, server);
+        return options;
+    }
+
+    /// <summary>All values whose names are the same everywhere.</summary>
+    public static SamplingOptions ReadUnchecked(Fields request, int? tokensMax, SamplingDefaults defaults, ServerContext server)
     {
         RefuseUnsupported(request);
         var stops = request.Texts("stop");
         if (stops.Count > StopStringsMax)
         {
-            throw new RequestException($"'stop' takes at most {StopStringsMax} strings, got {stops.Count}.", "stop");
+            throw request.Bad("stop", $"takes at most {StopStringsMax} strings, got {stops.Count}");
         }
 
-        if (stops.Count > 0 && !hasText)
+        if (stops.Count > 0 && server.Model.Text is null)
         {
-            throw new RequestException("'stop' strings need a tokenizer, and this server runs without one; use 'stop_token_ids'.", "stop");
+            throw request.Bad("stop", "strings need a tokenizer, and this server runs without one; use 'stop_token_ids'");
         }
 
-        var options = new SamplingOptions
+        return new SamplingOptions
         {
             MaxNewTokens = tokensMax,
-            MinNewTokens = request.Integer("min_tokens", least: 0) ?? 0,
             Temperature = (float)(request.Number("temperature") ?? defaults.Temperature ?? 1),
             TopP = (float)(request.Number("top_p") ?? defaults.TopP ?? 1),
             TopK = request.Integer("top_k") ?? defaults.TopK ?? -1,
@@ -54,21 +65,18 @@ internal static class SamplingFields
             FrequencyPenalty = (float)(request.Number("frequency_penalty") ?? 0),
             PresencePenalty = (float)(request.Number("presence_penalty") ?? 0),
             LogitBias = LogitBias(request),
-            Seed = request.Long("seed"),
             StopStrings = [.. stops.Where(stop => stop.Length > 0)],
             StopTokenIds = request.Tokens("stop_token_ids"),
             IgnoreEos = request.Flag("ignore_eos") ?? false,
             NoStopTrim = request.Flag("no_stop_trim") ?? false,
             SkipSpecialTokens = request.Flag("skip_special_tokens") ?? true,
         };
-        RequireValid(options, vocabulary);
-        return options;
     }
 
     /// <summary>Every complaint begins with the name of the value that it is about.</summary>
-    public static void RequireValid(SamplingOptions options, int vocabulary)
+    public static void RequireValid(SamplingOptions options, ServerContext server)
     {
-        if (options.Validate(vocabulary) is { } complaint)
+        if (options.Validate(server.Engine.Facts.Vocabulary) is { } complaint)
         {
             throw new RequestException(complaint, complaint[..complaint.IndexOf(' ', StringComparison.Ordinal)]);
         }
@@ -77,7 +85,7 @@ internal static class SamplingFields
     public static int Choices(Fields request)
     {
         var n = request.Integer("n", least: 1) ?? 1;
-        return n <= ChoicesMax ? n : throw new RequestException($"'n' must be at most {ChoicesMax}, got {n}.", "n");
+        return n <= ChoicesMax ? n : throw request.Bad("n", $"must be at most {ChoicesMax}, got {n}");
     }
 
     /// <summary>Values for one of several choices: with one seed they still differ from each other.</summary>
@@ -108,7 +116,7 @@ internal static class SamplingFields
         {
             if (!int.TryParse(entry.Name, System.Globalization.NumberStyles.None, null, out var token))
             {
-                throw new RequestException($"'logit_bias' maps token ids to numbers, got the name '{entry.Name}'.", "logit_bias");
+                throw request.Bad("logit_bias", $"maps token ids to numbers, got the name '{entry.Name}'");
             }
 
             result[token] = (float)Fields.AsNumber(entry.Value, $"logit_bias.{entry.Name}");
@@ -123,9 +131,9 @@ internal static class SamplingFields
         if (request.Object("response_format") is { } format && format.Text("type") is var type && type != "text")
         {
             throw type is "json_object" or "json_schema" or "structural_tag"
-                ? new RequestException(Failure.NotSupported("response_format", $"'{type}' needs grammars, which this server does not have yet."))
-                : new RequestException(
-                    $"'response_format.type' must be one of text, json_object, json_schema, structural_tag, got '{type}'.", "response_format");
+                ? new RequestException(Failure.NotSupported(
+                    "response_format", $"'{type}' needs grammars, which this server does not have yet."))
+                : format.Bad("type", $"must be one of text, json_object, json_schema, structural_tag, got '{type}'");
         }
     }
 }

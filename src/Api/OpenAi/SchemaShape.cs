@@ -85,7 +85,8 @@ internal static class SchemaShape
 
     private static string? SchemasByName(JsonElement value, string path) =>
         Expect(value, path, JsonValueKind.Object, "an object")
-        ?? value.EnumerateObject().Select(entry => Complaint(entry.Value, $"{path}.{entry.Name}")).FirstOrDefault(found => found is not null);
+        ?? value.EnumerateObject().Select(entry => Complaint(entry.Value, $"{path}.{entry.Name}"))
+            .FirstOrDefault(found => found is not null);
 
     private static string? Schemas(JsonElement value, string path) =>
         Expect(value, path, JsonValueKind.Array, "a list")

@@ -36,20 +36,21 @@ internal sealed class Tools
     {
         if (tool.Text("type") is { } type && type != "function")
         {
-            throw new RequestException($"'{tool.PathOf("type")}' must be 'function', got '{type}'.", tool.PathOf("type"));
+            throw tool.Bad("type", $"must be 'function', got '{type}'");
         }
 
         var function = tool.Object("function")
-            ?? throw new RequestException($"'{tool.PathOf("function")}' is missing: it must be an object.", tool.PathOf("function"));
+            ?? throw tool.Missing("function", "an object");
         var name = function.Text("name");
         if (string.IsNullOrEmpty(name))
         {
-            throw new RequestException($"'{function.PathOf("name")}' is missing: it must be a string.", function.PathOf("name"));
+            throw function.Missing("name", "a string");
         }
 
-        if (function.Any("parameters") is { } parameters && SchemaShape.Complaint(parameters, function.PathOf("parameters")) is { } complaint)
+        var path = function.PathOf("parameters");
+        if (function.Any("parameters") is { } parameters && SchemaShape.Complaint(parameters, path) is { } complaint)
         {
-            throw new RequestException($"The parameters of tool '{name}' are not a valid JSON schema: {complaint}", function.PathOf("parameters"));
+            throw new RequestException($"The parameters of tool '{name}' are not a valid JSON schema: {complaint}", path);
         }
 
         _ = function.Text("description");
@@ -73,8 +74,8 @@ internal sealed class Tools
                 "required" => names.Count == 0
                     ? throw new RequestException("tool_choice 'required' needs at least one tool in 'tools'.", "tool_choice")
                     : throw new RequestException(NotYet("'required'")),
-                var other => throw new RequestException(
-                    $"'tool_choice' must be auto, none, required or an object that names a function, got '{other}'.", "tool_choice"),
+                var other => throw request.Bad(
+                    "tool_choice", $"must be auto, none, required or an object that names a function, got '{other}'"),
             };
         }
 
@@ -83,7 +84,7 @@ internal sealed class Tools
             ?? throw new RequestException("'tool_choice.function.name' is missing: it must name one of the tools.", "tool_choice");
         throw names.Contains(name)
             ? new RequestException(NotYet($"of the function '{name}'"))
-            : new RequestException($"'tool_choice' names the function '{name}', which is not among the tools.", "tool_choice");
+            : request.Bad("tool_choice", $"names the function '{name}', which is not among the tools");
     }
 
     private static Failure NotYet(string choice) => Failure.NotSupported(

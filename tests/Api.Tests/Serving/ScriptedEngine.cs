@@ -132,14 +132,13 @@ internal sealed class ScriptedEngine : IEngine
         var finished = false;
         try
         {
-            await using var chunks = Script(request).GetAsyncEnumerator(CancellationToken.None);
+            using var both = CancellationTokenSource.CreateLinkedTokenSource(cancel, live.Token);
+            await using var chunks = Script(request).GetAsyncEnumerator(both.Token);
             while (true)
             {
-                using var both = CancellationTokenSource.CreateLinkedTokenSource(cancel, live.Token);
-                var next = chunks.MoveNextAsync().AsTask();
                 try
                 {
-                    if (!await next.WaitAsync(both.Token))
+                    if (!await chunks.MoveNextAsync())
                     {
                         break;
                     }

@@ -80,7 +80,7 @@ std::size_t argmax(const float* x, std::size_t length) {
 double exp_sum(const float* x, float shift, float* y, std::size_t length) {
     double sum = 0;
     for (std::size_t i = 0; i < length; ++i) {
-        const double term = std::exp(double{x[i]} - double{shift});
+        const double term = std::exp(double{x[i] - shift});
         sum += term;
         if (y != nullptr) y[i] = static_cast<float>(term);
     }

@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Http.Features;
 namespace LsglangSharp.Api.Http;
 
 /// <summary>What happens to every request: CORS, keys, the route, and every failure turned into an answer.</summary>
-internal sealed class Pipeline(ServerContext server, Routes routes)
+internal sealed class ErrorPipeline(ServerContext server, Routes routes)
 {
     private readonly AccessKeys _keys = new(server.Options.ApiKey, server.Options.AdminApiKey);
     private readonly Cors _cors = new(server.Options.CorsOrigins);

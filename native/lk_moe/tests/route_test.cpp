@@ -1,0 +1,98 @@
+#include <algorithm>
+
+#include "ops_support.h"
+
+namespace lk::testing {
+namespace {
+
+// The gate is the identity, so that a token's logits are its activations.
+struct Gate {
+    Gate(lk_device* device, int experts, Random& random) : weight(device, LK_F32, experts, experts, random) {
+        std::fill(weight.values.begin(), weight.values.end(), 0.0f);
+        for (int i = 0; i < experts; ++i) weight.values[static_cast<std::size_t>(i * experts + i)] = 1;
+        weight.fill();
+    }
+    Weight weight;
+};
+
+struct Routed {
+    Routed(int rows, int k) : weights(rows, k, k + 1), experts(static_cast<std::size_t>(rows * (k + 2))), k(k) {}
+    lk_tensor ids() { return {experts.data(), k + 2, weights.rows, k, LK_I32, 0}; }
+    int32_t id(int row, int i) const { return experts[static_cast<std::size_t>(row * (k + 2) + i)]; }
+    Floats weights;
+    std::vector<int32_t> experts;
+    int k;
+};
+
+void run(lk_device* device, const Gate& gate, Floats& x, lk_scoring scoring, bool renormalize, Routed& routed) {
+    const lk_tensor xt = x.tensor(), ids = routed.ids(), weights = routed.weights.tensor();
+    ok(lk_route(device, &xt, gate.weight.matrix.get(), scoring, renormalize, &ids, &weights));
+}
+
+double score(const Floats& x, int row, int expert, lk_scoring scoring) {
+    if (scoring == LK_SIGMOID) return 1 / (1 + std::exp(-static_cast<double>(x.at(row, expert))));
+    double sum = 0;
+    for (int i = 0; i < x.columns; ++i) sum += std::exp(static_cast<double>(x.at(row, i)));
+    return std::exp(static_cast<double>(x.at(row, expert))) / sum;
+}
+
+TEST(RouteTest, Keeps_the_best_by_falling_weight) {
+    Random random(1);
+    for (const int threads : {1, 4}) {
+        const auto device = make_device(threads);
+        for (const lk_scoring scoring : {LK_SOFTMAX, LK_SIGMOID}) {
+            for (const auto& [rows, experts, k] : {std::tuple{1, 128, 8}, {40, 7, 7}, {9, 5, 1}}) {
+                const Gate gate(device.get(), experts, random);
+                Floats x(rows, experts);
+                x.fill(random);
+                for (const bool renormalize : {false, true}) {
+                    Routed routed(rows, k);
+                    run(device.get(), gate, x, scoring, renormalize, routed);
+                    for (int t = 0; t < rows; ++t) {
+                        std::vector<int> order(static_cast<std::size_t>(experts));
+                        for (int e = 0; e < experts; ++e) order[static_cast<std::size_t>(e)] = e;
+                        std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return x.at(t, a) > x.at(t, b); });
+                        double sum = 0;
+                        for (int i = 0; i < k; ++i) sum += score(x, t, order[static_cast<std::size_t>(i)], scoring);
+                        for (int i = 0; i < k; ++i) {
+                            const int expected = order[static_cast<std::size_t>(i)];
+                            ASSERT_EQ(routed.id(t, i), expected);
+                            ASSERT_NEAR(routed.weights.at(t, i), score(x, t, expected, scoring) / (renormalize ? sum : 1), 1e-6);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(RouteTest, Ties_go_to_the_lower_expert) {
+    Random random(2);
+    const auto device = make_device(1);
+    const Gate gate(device.get(), 6, random);
+    Floats x(1, 6);
+    x.values = {1, 3, 1, 3, 3, 1};
+    Routed routed(1, 5);
+    run(device.get(), gate, x, LK_SOFTMAX, false, routed);
+    const int expected[] = {1, 3, 4, 0, 2};
+    for (int i = 0; i < 5; ++i) ASSERT_EQ(routed.id(0, i), expected[i]);
+}
+
+TEST(RouteTest, Not_a_number_is_chosen_and_seen) {
+    Random random(3);
+    const auto device = make_device(1);
+    Weight gate(device.get(), LK_F32, 4, 2, random);
+    gate.values = {1, 0, std::nanf(""), 0, 2, 0, 3, 0};
+    gate.fill();
+    Floats x(1, 2);
+    x.values = {1, 0};
+    Routed routed(1, 2);
+    const lk_tensor xt = x.tensor(), ids = routed.ids(), weights = routed.weights.tensor();
+    ok(lk_route(device.get(), &xt, gate.matrix.get(), LK_SIGMOID, 0, &ids, &weights));
+    EXPECT_EQ(routed.id(0, 0), 1);
+    EXPECT_TRUE(std::isnan(routed.weights.at(0, 0)));
+    EXPECT_EQ(routed.id(0, 1), 3);
+}
+
+}  // namespace
+}  // namespace lk::testing

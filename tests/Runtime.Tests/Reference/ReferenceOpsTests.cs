@@ -1,0 +1,26 @@
+using LsglangSharp.Conformance;
+using LsglangSharp.Runtime.Ports;
+using LsglangSharp.Runtime.Reference;
+
+namespace LsglangSharp.Runtime.Tests.Reference;
+
+public sealed class ReferenceOpsTests : DeviceOpsConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new ReferenceDevice();
+
+    public void Dispose() => Device.Dispose();
+}
+
+public sealed class ReferenceAttentionTests : AttentionConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new ReferenceDevice();
+
+    public void Dispose() => Device.Dispose();
+}
+
+public sealed class ReferenceExpertsTests : ExpertsConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new ReferenceDevice();
+
+    public void Dispose() => Device.Dispose();
+}
