@@ -31,6 +31,11 @@ internal sealed class Generations
             throw new RequestException(refusal);
         }
 
+        if (server.Options.TruncatesPrompts)
+        {
+            requests = [.. requests.Select(request => Truncate(request, server.Engine.Facts.ContextLength))];
+        }
+
         var streams = new IAsyncEnumerable<GenerationChunk>[requests.Count];
         for (var i = 0; i < requests.Count; i++)
         {
@@ -63,6 +68,18 @@ internal sealed class Generations
     /// <summary>The chunks of all generations as they come, each with the index of its generation.</summary>
     public IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAsync(CancellationToken cancel) =>
         Count == 1 ? ReadOneAsync(0, cancel) : ReadAllAsync(cancel);
+
+    /// <summary>The beginning of the prompt is kept, with room for one token at least.</summary>
+    private static GenerationRequest Truncate(GenerationRequest request, int contextLength)
+    {
+        var kept = Math.Min(request.Prompt.Count, contextLength - 1);
+        var room = contextLength - kept;
+        return request with
+        {
+            Prompt = kept < request.Prompt.Count ? [.. request.Prompt.Take(kept)] : request.Prompt,
+            Sampling = request.Sampling.MaxNewTokens > room ? request.Sampling with { MaxNewTokens = room } : request.Sampling,
+        };
+    }
 
     /// <summary>Clients that shorten conversations by themselves look for the code.</summary>
     private static Failure FailureOf(Rejection rejection, GenerationRequest request, EngineFacts facts)

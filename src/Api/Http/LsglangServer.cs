@@ -1,5 +1,6 @@
 using System.Net;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography.X509Certificates;
 using LsglangSharp.Api.Native;
 using LsglangSharp.Api.OpenAi;
 using LsglangSharp.Runtime.Generation;
@@ -24,7 +25,7 @@ public static class LsglangServer
     {
         var server = new ServerContext(options, engine, model);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, options));
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => Configure(kestrel, options));
         builder.Services.AddSingleton(server);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, NoLifetime>());
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = _abortLimit);
@@ -63,7 +64,11 @@ public static class LsglangServer
 
         server.Phase.BeginStart();
         await app.StartAsync(CancellationToken.None);
-        await HealthProbe.WarmUpAsync(server, asked.Token);
+        if (server.Options.WarmsUp)
+        {
+            await HealthProbe.WarmUpAsync(server, asked.Token);
+        }
+
         server.Phase.BecomeReady();
         ready(AddressOf(app));
 
@@ -100,19 +105,23 @@ public static class LsglangServer
         kestrel.Limits.MaxRequestBodySize = null;
         kestrel.Limits.MaxResponseBufferSize = options.ResponseBufferBytesMax;
         kestrel.Limits.MinResponseDataRate = new MinDataRate(options.ResponseBytesPerSecondMin, options.ResponseGrace);
-        if (options.Host is "localhost")
+        kestrel.Listen(AddressOf(options.Host), options.Port, endpoint =>
         {
-            kestrel.ListenLocalhost(options.Port);
-        }
-        else if (IPAddress.TryParse(options.Host, out var address))
-        {
-            kestrel.Listen(address, options.Port);
-        }
-        else
-        {
-            kestrel.Listen(Dns.GetHostAddresses(options.Host)[0], options.Port);
-        }
+            if (options.CertificateFile is { } certificate)
+            {
+                endpoint.UseHttps(Certificate(certificate, options.CertificateKeyFile, options.CertificateKeyPassword));
+            }
+        });
     }
+
+    private static IPAddress AddressOf(string host) =>
+        host == "localhost" ? IPAddress.Loopback
+        : IPAddress.TryParse(host, out var address) ? address
+        : Dns.GetHostAddresses(host)[0];
+
+    private static X509Certificate2 Certificate(string file, string? keyFile, string? password) => password is null
+        ? X509Certificate2.CreateFromPemFile(file, keyFile)
+        : X509Certificate2.CreateFromEncryptedPemFile(file, password, keyFile);
 
     private static Routes AllRoutes(ServerContext server)
     {

@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using LsglangSharp.Runtime.Text;
+using LsglangSharp.Runtime.Text.Templates;
 
 namespace LsglangSharp.Api.Http;
 
@@ -22,7 +24,7 @@ public sealed record ServedModel
     public IModelText? Text { get; init; }
 
     /// <summary>Null where the model has no chat template.</summary>
-    public IChatTemplate? ChatTemplate { get; init; }
+    public ChatTemplate? ChatTemplate { get; init; }
 
     /// <summary>Template variables of the tokenizer, such as bos_token.</summary>
     public JsonObject? TemplateVariables { get; init; }
@@ -41,18 +43,12 @@ public interface IModelText
     byte[] BytesOf(int token);
 }
 
-/// <summary>Turns a conversation into the text that the model continues.</summary>
-public interface IChatTemplate
+/// <summary>The text side of a tokenizer that was loaded from a model's folder.</summary>
+public sealed class TokenizerText(Tokenizer tokenizer) : IModelText
 {
-    /// <summary>The template's own text.</summary>
-    string Source { get; }
+    public int[] Encode(string text, bool addSpecialTokens) => tokenizer.Encode(text, addSpecialTokens);
 
-    /// <summary>The template goes through a message's content part by part.</summary>
-    bool WantsParts { get; }
+    public string Decode(ReadOnlySpan<int> tokens, bool skipSpecialTokens) => tokenizer.Decode(tokens, skipSpecialTokens);
 
-    /// <summary>Throws <see cref="ChatTemplateRefusedException"/> where the template rejects the conversation.</summary>
-    string Render(JsonObject variables);
+    public byte[] BytesOf(int token) => tokenizer.TokenBytes(token).ToArray();
 }
-
-/// <summary>A template's own objection to a conversation, or a construct in it that cannot be evaluated.</summary>
-public sealed class ChatTemplateRefusedException(string message, Exception? cause = null) : Exception(message, cause);

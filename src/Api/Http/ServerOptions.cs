@@ -39,6 +39,25 @@ public sealed record ServerOptions
     /// <summary>Say in the usage how many prompt tokens came from the cache.</summary>
     public bool CacheReport { get; init; }
 
+    /// <summary>Streams end with the usage also where a request does not ask for it.</summary>
+    public bool IncludesUsage { get; init; }
+
+    /// <summary>Streams of /generate send what is new and not everything each time.</summary>
+    public bool StreamsIncrements { get; init; }
+
+    /// <summary>Prompts and token limits beyond the context are cut and not refused.</summary>
+    public bool TruncatesPrompts { get; init; }
+
+    /// <summary>Generate a token at the start, before the server says that it is ready.</summary>
+    public bool WarmsUp { get; init; } = true;
+
+    /// <summary>PEM files; with them the server speaks HTTPS.</summary>
+    public string? CertificateFile { get; init; }
+
+    public string? CertificateKeyFile { get; init; }
+
+    public string? CertificateKeyPassword { get; init; }
+
     /// <summary>Whether /health has the engine generate a token, or only says that the server is up.</summary>
     public bool HealthGenerates { get; init; } = true;
 

@@ -16,7 +16,7 @@ internal sealed class Generate(ServerContext server)
             [.. Enumerable.Range(0, generations.Count).Select(index => new GenerateItem(server, request, generations, index))];
         if (request.Streaming)
         {
-            await SseLoop.RunAsync(context, generations, new Answer(items, request.IsList));
+            await SseLoop.RunAsync(context, generations, new Answer(items, request.IsList, server.Options.StreamsIncrements));
             return;
         }
 
@@ -51,8 +51,8 @@ internal sealed class Generate(ServerContext server)
         return GenerateRequest.Read(new Fields(body.RootElement), server);
     }
 
-    /// <summary>Every event repeats the whole answer so far.</summary>
-    private sealed class Answer(GenerateItem[] items, bool isList) : ISseAnswer
+    /// <summary>Every event repeats the whole answer so far, unless the operator wants it otherwise.</summary>
+    private sealed class Answer(GenerateItem[] items, bool isList, bool increments) : ISseAnswer
     {
         public void Begin(SseStream events)
         {
@@ -60,6 +60,11 @@ internal sealed class Generate(ServerContext server)
 
         public void Add(SseStream events, int index, GenerationChunk chunk)
         {
+            if (increments)
+            {
+                items[index].Forget();
+            }
+
             items[index].Add(chunk);
             events.Write((Item: items[index], IsList: isList), static (json, state) => state.Item.Write(json, state.IsList));
         }

@@ -26,6 +26,15 @@ internal sealed class GenerateItem(ServerContext server, GenerateRequest request
         _finish = chunk.Finish ?? _finish;
     }
 
+    /// <summary>What has been written need not be written again.</summary>
+    public void Forget()
+    {
+        _text.Clear();
+        _tokens.Clear();
+        _logprobs.Clear();
+        _promptLogprobs = [];
+    }
+
     /// <summary>The answer so far; the index tells the answers of a stream apart.</summary>
     public void Write(Utf8JsonWriter json, bool withIndex)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using LsglangSharp.Api.Http;
+using LsglangSharp.Runtime.Text.Templates;
 
 namespace LsglangSharp.Api.OpenAi;
 
@@ -20,7 +21,7 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
         var text = server.TextFor("A conversation", "messages");
         var template = server.Model.ChatTemplate ?? throw new RequestException(
             "This model has no chat template; use /v1/completions, or start the server with --chat-template.", "messages");
-        var messages = ChatMessages.Read(request, template.Source, template.WantsParts);
+        var messages = ChatMessages.Read(request, template.Source, template.ContentFormat == ContentFormat.Parts);
         var tools = Tools.Read(request, messages.Tools);
         var rendered = Render(template, server, messages, tools, reasoning);
         var prompt = text.Encode(rendered, addSpecialTokens: false);
@@ -35,30 +36,30 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
     }
 
     private static string Render(
-        IChatTemplate template, ServerContext server, ChatMessages messages, Tools tools, Reasoning reasoning)
+        ChatTemplate template, ServerContext server, ChatMessages messages, Tools tools, Reasoning reasoning)
     {
         var definitions = tools.MayCall ? tools.Definitions : null;
         try
         {
             return template.Render(Variables(definitions));
         }
-        catch (ChatTemplateRefusedException e) when (definitions is not null)
+        catch (ChatTemplateException e) when (definitions is not null)
         {
             return RenderBare(definitions, e);
         }
-        catch (ChatTemplateRefusedException e)
+        catch (ChatTemplateException e)
         {
             throw Refused(e);
         }
 
         // Some templates expect functions without the wrapper around them.
-        string RenderBare(JsonArray definitions, ChatTemplateRefusedException first)
+        string RenderBare(JsonArray definitions, ChatTemplateException first)
         {
             try
             {
                 return template.Render(Variables(new JsonArray([.. definitions.Select(tool => tool!["function"]!.DeepClone())])));
             }
-            catch (ChatTemplateRefusedException)
+            catch (ChatTemplateException)
             {
                 throw Refused(first);
             }
@@ -82,7 +83,7 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
             return variables;
         }
 
-        static RequestException Refused(ChatTemplateRefusedException e) =>
-            new($"The chat template cannot render these messages: {e.Message}", "messages");
+        static RequestException Refused(ChatTemplateException e) =>
+            new($"The chat template cannot render these messages: {e.Describe()}", "messages");
     }
 }

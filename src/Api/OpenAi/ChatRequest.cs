@@ -44,7 +44,7 @@ internal sealed record ChatRequest
     {
         var model = server.Names.Resolve(request);
         RefuseUnheld(request);
-        var stream = StreamFields.Read(request);
+        var stream = StreamFields.Read(request, server);
         var topLogprobs = request.Integer("top_logprobs", least: 0) ?? 0;
         var logprobs = request.Flag("logprobs") ?? false;
         CheckLogprobs(request, logprobs, topLogprobs);

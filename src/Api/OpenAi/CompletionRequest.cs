@@ -68,7 +68,7 @@ internal sealed record CompletionRequest
             Prompts = ReadPrompts(request, server),
             Sampling = SamplingFields.Read(request, tokensMax, new SamplingDefaults(), server),
             Choices = SamplingFields.Choices(request),
-            Stream = StreamFields.Read(request),
+            Stream = StreamFields.Read(request, server),
             Echo = echo,
             Logprobs = logprobs,
             Priority = request.Integer("priority") ?? 0,

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using LsglangSharp.Api.Http;
+using LsglangSharp.Runtime.Text.Templates;
 using Microsoft.AspNetCore.Builder;
 
 namespace LsglangSharp.Api.Tests.Serving;
@@ -9,19 +10,28 @@ namespace LsglangSharp.Api.Tests.Serving;
 /// <summary>A real server on a free loopback port over a scripted engine.</summary>
 internal sealed class RunningServer : IAsyncDisposable
 {
-    private RunningServer(WebApplication app, ScriptedEngine engine, LineTemplate template)
+    /// <summary>A line a message, tools first, and an objection to conversations that say "refuse".</summary>
+    public const string LineTemplate =
+        """
+        {%- if tools %}{{ tools | tojson }}
+        {% endif %}
+        {%- for message in messages %}
+        {%- if 'refuse' in message.content %}{{ raise_exception('this conversation is refused') }}{% endif %}
+        {{- message.role + ': ' + message.content + '\n' }}
+        {%- endfor %}
+        {{- 'assistant: ' if enable_thinking is not defined or enable_thinking else 'assistant (no thoughts): ' }}
+        """;
+
+    private RunningServer(WebApplication app, ScriptedEngine engine)
     {
         App = app;
         Engine = engine;
-        Template = template;
         Client = new HttpClient { BaseAddress = new Uri(LsglangServer.AddressOf(app)) };
     }
 
     public WebApplication App { get; }
 
     public ScriptedEngine Engine { get; }
-
-    public LineTemplate Template { get; }
 
     public HttpClient Client { get; }
 
@@ -31,12 +41,14 @@ internal sealed class RunningServer : IAsyncDisposable
         Func<ServerOptions, ServerOptions>? options = null, Func<ServedModel, ServedModel>? model = null, ScriptedEngine? engine = null)
     {
         engine ??= new ScriptedEngine();
-        var template = new LineTemplate();
-        var served = new ServedModel { Path = "models/tiny", Text = new ByteText(), ChatTemplate = template };
+        var served = new ServedModel
+        {
+            Path = "models/tiny", Text = new ByteText(), ChatTemplate = ChatTemplate.Parse(LineTemplate),
+        };
         var chosen = new ServerOptions { Port = 0, ServedModelNames = ["tiny", "tiny-alias"], Log = _ => { }, HealthGenerates = false };
         var app = LsglangServer.Build(options?.Invoke(chosen) ?? chosen, engine, model?.Invoke(served) ?? served);
         await app.StartAsync();
-        return new RunningServer(app, engine, template);
+        return new RunningServer(app, engine);
     }
 
     public Task<HttpResponseMessage> PostAsync(string path, string json) =>
