@@ -63,8 +63,8 @@ internal sealed class EnvironmentVariables
 
     public bool NumaInterleave { get; private set; }
 
-    /// <summary>CPU numbers to compute on; null for all that the process may use.</summary>
-    public IReadOnlyList<int>? Cores { get; private set; }
+    /// <summary>Cores to compute on, such as 0-42 or, one part for each rank, 0-42|43-85; null for all that the process may use.</summary>
+    public string? Cores { get; private set; }
 
     /// <summary>Bytes for the KV cache; null derives them.</summary>
     public long? KvCacheBytes { get; private set; }
@@ -206,34 +206,33 @@ internal sealed class EnvironmentVariables
             : gibibytes == 0 ? null : (long)(gibibytes * (1L << 30));
     }
 
-    private IReadOnlyList<int>? CoreList(string name)
+    private string? CoreList(string name)
     {
         if (!_set.TryGetValue(name, out var set) || set.Value.ToUpperInvariant() is "" or "ALL" or "AUTO" or "NOBIND")
         {
             return null;
         }
 
-        if (set.Value.Contains('|', StringComparison.Ordinal))
+        foreach (var rank in set.Value.Split('|'))
         {
-            throw Bad(set, "one list of cores: there is one rank (--tp-size 1), so no |");
+            Ranges((set.Name, set.Value), rank, "lists of cores such as 0-42 or 0-15,32-47, one for each rank, joined by |");
         }
 
-        return Ranges(set, "a list of cores such as 0-42 or 0-15,32-47");
+        return set.Value.Replace(" ", "", StringComparison.Ordinal);
     }
 
     private void Layers(string name)
     {
         if (_set.TryGetValue(name, out var set) && set.Value.Length > 0)
         {
-            Ranges(set, "a list of layers such as 0, 0-5 or 0,1,8-9");
+            Ranges(set, set.Value, "a list of layers such as 0, 0-5 or 0,1,8-9");
         }
     }
 
     /// <summary>Numbers and inclusive ranges, separated by commas. A part that is neither is an error, never skipped.</summary>
-    private static List<int> Ranges((string Name, string Value) set, string expected)
+    private static void Ranges((string Name, string Value) set, string list, string expected)
     {
-        var numbers = new List<int>();
-        foreach (var part in set.Value.Split(',', StringSplitOptions.TrimEntries))
+        foreach (var part in list.Split(',', StringSplitOptions.TrimEntries))
         {
             var ends = part.Split('-');
             if (ends.Length > 2
@@ -243,11 +242,7 @@ internal sealed class EnvironmentVariables
             {
                 throw Bad(set, $"{expected}; \"{part}\" is not such a part");
             }
-
-            numbers.AddRange(Enumerable.Range(first, last - first + 1));
         }
-
-        return [.. numbers.Distinct()];
     }
 
     private static ConfigurationException Bad((string Name, string Value) set, string expected) =>

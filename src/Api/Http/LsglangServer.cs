@@ -53,6 +53,20 @@ public static class LsglangServer
         await app.StopAsync(giveUp);
     }
 
+    /// <summary>Starts listening and warms up.</summary>
+    public static async Task StartAsync(WebApplication app, CancellationToken cancel)
+    {
+        var server = app.Services.GetRequiredService<ServerContext>();
+        server.Phase.BeginStart();
+        await app.StartAsync(CancellationToken.None);
+        if (server.Options.WarmsUp)
+        {
+            await HealthProbe.WarmUpAsync(server, cancel);
+        }
+
+        server.Phase.BecomeReady();
+    }
+
     /// <summary>Starts, warms up, says so, and serves until SIGTERM or Ctrl-C; a second one ends at once.</summary>
     public static async Task RunAsync(WebApplication app, Action<string> ready)
     {
@@ -62,14 +76,7 @@ public static class LsglangServer
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 
-        server.Phase.BeginStart();
-        await app.StartAsync(CancellationToken.None);
-        if (server.Options.WarmsUp)
-        {
-            await HealthProbe.WarmUpAsync(server, asked.Token);
-        }
-
-        server.Phase.BecomeReady();
+        await StartAsync(app, asked.Token);
         ready(AddressOf(app));
 
         await WaitAsync(asked.Token);

@@ -44,7 +44,7 @@ public sealed class EnvironmentVariablesTests
     [InlineData("LVLLM_GPU_RESIDENT_MOE_LAYERS", "1-2-3")]
     [InlineData("LVLLM_MOE_USE_WEIGHT", "FP4")]
     [InlineData("VLLM_CPU_KVCACHE_SPACE", "lots")]
-    [InlineData("SGLANG_CPU_OMP_THREADS_BIND", "0-3|4-7")]
+    [InlineData("SGLANG_CPU_OMP_THREADS_BIND", "0-3|7-4")]
     public void A_bad_value_is_an_error_that_names_the_variable_and_the_value(string name, string value)
     {
         var complaint = Assert.Throws<ConfigurationException>(() => Read((name, value))).Message;
@@ -90,8 +90,8 @@ public sealed class EnvironmentVariablesTests
     }
 
     [Fact]
-    public void Cores_are_ranges_and_numbers() =>
-        Assert.Equal([0, 1, 2, 8], Read(("VLLM_CPU_OMP_THREADS_BIND", "0-2,8")).Cores!);
+    public void Cores_are_ranges_and_numbers_for_each_rank() =>
+        Assert.Equal("0-2,8|3-7", Read(("VLLM_CPU_OMP_THREADS_BIND", "0-2,8 | 3-7")).Cores);
 
     [Fact]
     public void A_misspelled_name_of_ours_is_told() =>

@@ -31,7 +31,7 @@ internal static class Splitting
 
             if (parts.Count == most)
             {
-                parts.Add(text[i..]);
+                parts.Add(StringMethods.Strip(text[i..], null, left: false));
                 return parts;
             }
 
@@ -62,7 +62,7 @@ internal static class Splitting
 
             if (parts.Count == most)
             {
-                parts.Add(text[..end]);
+                parts.Add(StringMethods.Strip(text[..end], null, right: false));
                 break;
             }
 

@@ -1,0 +1,17 @@
+using LsglangSharp.Runtime.Primitives;
+
+namespace LsglangSharp.Api.Cli;
+
+/// <summary>What --dtype means for a checkpoint.</summary>
+internal static class ComputeType
+{
+    /// <summary>auto keeps 16-bit checkpoints as they are and runs float32 ones in float16, as sglang does.</summary>
+    public static DType Of(string name, DType checkpoint) => name switch
+    {
+        "float32" or "float" => DType.F32,
+        "bfloat16" => DType.BF16,
+        "float16" or "half" => DType.F16,
+        "auto" => checkpoint == DType.BF16 ? DType.BF16 : DType.F16,
+        _ => throw new ConfigurationException($"--dtype {name}: auto, float32, bfloat16 and float16 are known."),
+    };
+}

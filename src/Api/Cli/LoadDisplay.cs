@@ -1,0 +1,54 @@
+using System.Diagnostics;
+using LsglangSharp.Runtime.Weights;
+
+namespace LsglangSharp.Api.Cli;
+
+/// <summary>Loading as the operator sees it: a bar that moves in a terminal, a line every few seconds elsewhere.</summary>
+internal sealed class LoadDisplay(TextWriter screen) : IProgress<LoadProgress>
+{
+    private const int BarColumns = 30;
+    private const double SecondsBetweenLines = 5;
+
+    private readonly bool _isTerminal = !Console.IsErrorRedirected;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly Lock _lock = new();
+    private double _shown = double.NegativeInfinity;
+
+    /// <summary>Called from the loading threads.</summary>
+    public void Report(LoadProgress value)
+    {
+        lock (_lock)
+        {
+            var now = _clock.Elapsed.TotalSeconds;
+            var isDone = value.BytesDone >= value.BytesTotal;
+            if (!isDone && now - _shown < (_isTerminal ? 0.1 : SecondsBetweenLines))
+            {
+                return;
+            }
+
+            _shown = now;
+            var rate = value.BytesDone / Math.Max(now, 1e-3);
+            if (_isTerminal)
+            {
+                var full = (int)(value.Fraction * BarColumns);
+                screen.Write($"\r  loading [{new string('#', full)}{new string('.', BarColumns - full)}] {Size.Of(value.BytesDone)}, "
+                    + $"{Size.Of((long)rate)}/s \x1b[K");
+                if (isDone)
+                {
+                    screen.Write("\r\x1b[K");
+                }
+            }
+            else if (!isDone)
+            {
+                screen.WriteLine($"  loading: {value.Fraction:P0} of {Size.Of(value.BytesTotal)}, {Size.Of((long)rate)}/s");
+            }
+        }
+    }
+
+    /// <summary>Says what was loaded and how fast.</summary>
+    public void Finish(long bytes)
+    {
+        var seconds = _clock.Elapsed.TotalSeconds;
+        screen.WriteLine($"  weights     {Size.Of(bytes)} in {seconds:F1} s ({Size.Of((long)(bytes / Math.Max(seconds, 1e-3)))}/s)");
+    }
+}
