@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using LsglangSharp.Support;
 using Xunit.Abstractions;
 
 namespace LsglangSharp.Api.Tests.EndToEnd;
