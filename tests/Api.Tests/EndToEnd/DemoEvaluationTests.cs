@@ -56,7 +56,7 @@ public sealed class DemoEvaluationTests(DemoServer server, ITestOutputHelper out
                 ["input_ids"] = Array(expected[name + ".prompt"]),
                 ["sampling_params"] = new JsonObject { ["temperature"] = 0, ["max_new_tokens"] = answer.Length },
             });
-            Assert.Equal(answer, [.. reply["output_ids"]!.AsArray().Select(id => (int)id!)]);
+            Assert.Equal(answer, reply["output_ids"]!.AsArray().Select(id => (int)id!).ToArray());
         }
     }
 
