@@ -134,9 +134,10 @@ lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* g
         const lk::MatrixView g = view_of(gate), u = view_of(up), w = view_of(down);
         const Grid source = lk::to_grid(x), target = lk::to_grid(y);
         require(g.rows == u.rows && g.columns == u.columns && g.format == u.format, "gate and up must have one shape and type");
-        require(w.rows == g.columns && w.columns == g.rows && w.format == g.format, "down must be gate's shape turned");
+        require(w.columns == g.rows && w.format == g.format, "down must be as wide as gate has rows, and of its type");
         require(source.columns == static_cast<std::size_t>(g.columns), "x must be as wide as gate");
-        require(source.rows == target.rows && source.columns == target.columns, "x and y must have one shape");
+        require(target.columns == static_cast<std::size_t>(w.rows), "y must be as wide as down has rows");
+        require(source.rows == target.rows, "x and y must have as many rows");
         lk::gated_mlp(d, source, g, u, w, target);
     });
 }

@@ -78,20 +78,37 @@ TEST(RouteTest, Ties_go_to_the_lower_expert) {
     for (int i = 0; i < 5; ++i) ASSERT_EQ(routed.id(0, i), expected[i]);
 }
 
-TEST(RouteTest, Not_a_number_is_chosen_and_seen) {
+TEST(RouteTest, Underflowed_scores_keep_the_order_of_their_logits) {
     Random random(3);
+    const auto device = make_device(1);
+    const Gate gate(device.get(), 4, random);
+    Floats x(1, 4);
+    x.values = {0, 1000, 2000, 3000};
+    Routed routed(1, 3);
+    run(device.get(), gate, x, LK_SOFTMAX, true, routed);
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(routed.id(0, i), 3 - i);
+    EXPECT_EQ(routed.weights.at(0, 0), 1);
+    EXPECT_EQ(routed.weights.at(0, 1), 0);
+}
+
+TEST(RouteTest, Not_a_number_is_never_better_and_never_hidden_by_a_softmax) {
+    Random random(4);
     const auto device = make_device(1);
     Weight gate(device.get(), LK_F32, 4, 2, random);
     gate.values = {1, 0, std::nanf(""), 0, 2, 0, 3, 0};
     gate.fill();
     Floats x(1, 2);
     x.values = {1, 0};
-    Routed routed(1, 2);
-    const lk_tensor xt = x.tensor(), ids = routed.ids(), weights = routed.weights.tensor();
-    ok(lk_route(device.get(), &xt, gate.matrix.get(), LK_SIGMOID, 0, &ids, &weights));
-    EXPECT_EQ(routed.id(0, 0), 1);
-    EXPECT_TRUE(std::isnan(routed.weights.at(0, 0)));
-    EXPECT_EQ(routed.id(0, 1), 3);
+    for (const lk_scoring scoring : {LK_SOFTMAX, LK_SIGMOID}) {
+        Routed routed(1, 4);
+        const lk_tensor xt = x.tensor(), ids = routed.ids(), weights = routed.weights.tensor();
+        ok(lk_route(device.get(), &xt, gate.matrix.get(), scoring, 0, &ids, &weights));
+        const int expected[] = {3, 2, 0, 1};
+        for (int i = 0; i < 4; ++i) {
+            ASSERT_EQ(routed.id(0, i), expected[i]);
+            ASSERT_EQ(std::isnan(routed.weights.at(0, i)), i == 3 || scoring == LK_SOFTMAX);
+        }
+    }
 }
 
 }  // namespace
