@@ -3,11 +3,15 @@ using LsglangSharp.Benchmarks;
 return args switch
 {
     ["engine", .. var rest] => EngineBenchmark.Run(rest),
+    ["load", .. var rest] => LoadBenchmark.Run(rest),
+    ["dummy-checkpoint", .. var rest] => DummyCheckpoint.Run(rest),
     _ => Usage(),
 };
 
 static int Usage()
 {
     Console.Error.WriteLine("usage: Benchmarks engine [streams] [tokens]");
+    Console.Error.WriteLine("       Benchmarks load MODEL_FOLDER [threads]");
+    Console.Error.WriteLine("       Benchmarks dummy-checkpoint CONFIG_FOLDER TARGET_FOLDER [overrides as JSON]");
     return 2;
 }

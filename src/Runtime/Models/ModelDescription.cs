@@ -12,8 +12,8 @@ public static class ModelDescription
         [Title(spec), "", .. Tree(spec), "", .. Costs(spec, weights, cache)];
 
     private static string Title(ModelSpec spec) =>
-        $"{spec.Architecture}, {spec.Layers.Length} layers of {Count(spec.Embedding.Hidden)}, vocabulary " +
-        $"{Count(spec.Embedding.Vocabulary)}, context {Count(spec.ContextLength)}, {Name(spec.CheckpointType)}";
+        $"{spec.Architecture}, {spec.Layers.Length} layers of {Units.Count(spec.Embedding.Hidden)}, vocabulary " +
+        $"{Units.Count(spec.Embedding.Vocabulary)}, context {Units.Count(spec.ContextLength)}, {Name(spec.CheckpointType)}";
 
     private static IEnumerable<string> Tree(ModelSpec spec)
     {
@@ -69,10 +69,10 @@ public static class ModelDescription
     private static string Facts(Part part) => part switch
     {
         Gqa gqa => $"attention, {gqa.Heads} heads over {gqa.KvHeads}, each {gqa.HeadDim}" +
-            (gqa.QkNormEpsilon is null ? "" : ", q and k normed") + (gqa.Window is { } window ? $", window {Count(window)}" : "") +
+            (gqa.QkNormEpsilon is null ? "" : ", q and k normed") + (gqa.Window is { } window ? $", window {Units.Count(window)}" : "") +
             $"; {Facts(gqa.Rotary, gqa.HeadDim)}",
-        Moe moe => $"{moe.Router.TopK} of {moe.Router.Experts} experts, each {Count(moe.Intermediate)}; {Facts(moe.Router)}",
-        Mlp mlp => $"gated MLP, {Count(mlp.Intermediate)}",
+        Moe moe => $"{moe.Router.TopK} of {moe.Router.Experts} experts, each {Units.Count(moe.Intermediate)}; {Facts(moe.Router)}",
+        Mlp mlp => $"gated MLP, {Units.Count(mlp.Intermediate)}",
         RmsNorm norm => $"RMS norm, epsilon {norm.Epsilon.ToString("g3", CultureInfo.InvariantCulture)}",
         Head { Tied: true } => "tied to the embedding",
         _ => "",
@@ -97,12 +97,12 @@ public static class ModelDescription
         var counts = ModelCounts.Of(spec);
         (string Left, string Right)[] lines =
         [
-            ("parameters", $"{Count(counts.Total)} ({Billions(counts.Total)})"),
-            ("active per token", $"{Count(counts.Active)} ({Billions(counts.Active)})"),
-            ("weights", $"{Bytes(counts.Total * weights.Bytes())} in {Name(weights)}"),
-            ("read per token", $"{Bytes(counts.BytesPerToken(weights))} in {Name(weights)}"),
-            ("cache per token", $"{Count(counts.KvBytesPerToken(cache))} bytes in {Name(cache)}"),
-            ("cache of a full context", Bytes(counts.KvBytesPerToken(cache) * spec.ContextLength)),
+            ("parameters", $"{Units.Count(counts.Total)} ({Billions(counts.Total)})"),
+            ("active per token", $"{Units.Count(counts.Active)} ({Billions(counts.Active)})"),
+            ("weights", $"{Units.Bytes(counts.Total * weights.Bytes())} in {Name(weights)}"),
+            ("read per token", $"{Units.Bytes(counts.BytesPerToken(weights))} in {Name(weights)}"),
+            ("cache per token", $"{Units.Count(counts.KvBytesPerToken(cache))} bytes in {Name(cache)}"),
+            ("cache of a full context", Units.Bytes(counts.KvBytesPerToken(cache) * spec.ContextLength)),
         ];
         return Columns(lines);
     }
@@ -149,17 +149,9 @@ public static class ModelDescription
 
     private static Part Nameless(Part part) => part with { Name = "" };
 
-    private static string Count(int count) => Count((long)count);
-
-    private static string Count(long count) => count.ToString("#,0", CultureInfo.InvariantCulture);
-
     private static string Billions(long count) => count >= 1_000_000_000
         ? FormattableString.Invariant($"{count / 1e9:0.00} B")
         : FormattableString.Invariant($"{count / 1e6:0.00} M");
-
-    private static string Bytes(long bytes) => bytes >= 1 << 30
-        ? FormattableString.Invariant($"{bytes / (double)(1 << 30):0.00} GiB")
-        : FormattableString.Invariant($"{bytes / (double)(1 << 20):0.00} MiB");
 
     private static string Name(DType type) => type switch
     {

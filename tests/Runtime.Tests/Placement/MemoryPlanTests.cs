@@ -1,0 +1,148 @@
+using LsglangSharp.Runtime.Models;
+using LsglangSharp.Runtime.Placement;
+using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Support;
+
+namespace LsglangSharp.Runtime.Tests.Placement;
+
+public sealed class MemoryPlanTests
+{
+    private const long Gib = 1L << 30;
+
+    /// <summary>
+    /// Weights: embedding 100·64, head 100·64, two layers of attention 64·(64 + 32 + 32 + 64) and MLP or experts, router 8·64.
+    /// </summary>
+    private static MemoryRequest Request { get; } = new()
+    {
+        Spec = Architectures.Describe(HfConfig.Parse("""
+            {
+              "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 64, "intermediate_size": 96, "moe_intermediate_size": 32,
+              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100,
+              "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 2,
+              "mlp_only_layers": [0]
+            }
+            """)),
+        Weights = DType.BF16,
+        Cache = DType.BF16,
+        BytesAvailable = Gib,
+        StepTokensMax = 10,
+        LogitRowsMax = 3,
+        PageSize = 16,
+        ContextLength = 4096,
+        RunningMax = 2,
+    };
+
+    [Fact]
+    public void Weights_scratch_and_cache_follow_the_shapes()
+    {
+        var plan = MemoryPlan.Make(Request);
+
+        var matrices = (2 * 100 * 64) + (2 * 64 * (64 + 32 + 32 + 64)) + (3 * 64 * 96) + (8 * 64);
+        var norms = (5 * 64) + (2 * 2 * 16);
+        Assert.Equal((matrices * 2) + (norms * 4), plan.DeviceWeightBytes);
+        Assert.Equal(8 * 3 * 32 * 64 * 2, plan.ExpertWeightBytes);
+        Assert.Equal(2 * 2 * 2 * 16 * 2, plan.CacheBytesPerToken);
+        Assert.Equal(4 * ((10 * ((4 * 64) + (2 * 6 * 16) + Math.Max(2 * 96, 2 * (64 + 64)))) + (3 * 100)), plan.ScratchBytes);
+    }
+
+    [Fact]
+    public void The_cache_is_no_larger_than_all_running_sequences_can_fill() =>
+        Assert.Equal(2 * 4096, MemoryPlan.Make(Request).CachedTokens);
+
+    [Fact]
+    public void The_static_fraction_bounds_weights_and_cache_together()
+    {
+        var plan = MemoryPlan.Make(Request with { RunningMax = 1_000_000, StaticFraction = 0.5 });
+
+        Assert.Equal(0, plan.CachedTokens % 16);
+        Assert.InRange(plan.WeightBytes + plan.CacheBytes, (Gib / 2) - (16 * plan.CacheBytesPerToken), Gib / 2);
+    }
+
+    [Fact]
+    public void Everything_together_stays_within_what_is_available()
+    {
+        for (var available = 600_000L; available < 3_000_000; available += 77_777)
+        {
+            var plan = MemoryPlan.Make(Request with { BytesAvailable = available, StaticFraction = 1, RunningMax = 100 });
+
+            Assert.InRange(plan.Bytes, 0, available);
+            Assert.InRange(plan.CachedTokens, 1024, 100 * 4096);
+        }
+    }
+
+    [Theory]
+    [InlineData(2000, null, 2000)]
+    [InlineData(2010, null, 2000)]
+    [InlineData(null, 2000 * 256, 2000)]
+    [InlineData(3000, 2000 * 256, 2000)]
+    [InlineData(1600, 2000 * 256, 1600)]
+    public void What_the_operator_asks_for_wins_in_whole_pages(int? tokens, int? bytes, int expected) =>
+        Assert.Equal(expected, MemoryPlan.Make(Request with { TotalTokens = tokens, CacheBytes = bytes }).CachedTokens);
+
+    [Fact]
+    public void Too_little_memory_is_refused_with_what_is_needed_and_there()
+    {
+        var error = Assert.Throws<ConfigurationException>(() => MemoryPlan.Make(Request with { BytesAvailable = 400_000 }));
+
+        Assert.StartsWith("not enough memory: the model needs 0.48 MiB (weights ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("0.38 MiB are available; options: free memory", error.Message, StringComparison.Ordinal);
+    }
+
+    [SkippableFact]
+    public void A_published_model_on_a_small_machine_is_refused_with_its_size()
+    {
+        Skip.If(Repository.Shared is null, "reference data is not here");
+        var spec = ModelFolder.Open(Repository.SharedPath("configs", "Qwen3-30B-A3B")!).Spec;
+
+        var error = Assert.Throws<ConfigurationException>(
+            () => MemoryPlan.Make(Request with { Spec = spec, BytesAvailable = 24 * Gib }));
+
+        Assert.Contains("weights 56.87 GiB", error.Message, StringComparison.Ordinal);
+        Assert.Contains("cache for 1024 tokens 96.00 MiB", error.Message, StringComparison.Ordinal);
+        Assert.Contains("24.00 GiB are available", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(100_000_000, null, "--max-total-tokens 100000000 asks for 23.84 GiB of cache")]
+    [InlineData(null, 2 * Gib, "VLLM_CPU_KVCACHE_SPACE (2.00 GiB) asks for 2.00 GiB of cache")]
+    [InlineData(512, null, "--max-total-tokens 512 leaves room for 512 tokens in the cache; at least 1024 are needed")]
+    public void A_cache_that_was_asked_for_and_cannot_be_is_refused(int? tokens, long? bytes, string reason)
+    {
+        var error = Assert.Throws<ConfigurationException>(
+            () => MemoryPlan.Make(Request with { TotalTokens = tokens, CacheBytes = bytes }));
+
+        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_fraction_that_leaves_no_room_is_refused_by_its_name()
+    {
+        var error = Assert.Throws<ConfigurationException>(
+            () => MemoryPlan.Make(Request with { BytesAvailable = 1_000_000, StaticFraction = 0.2 }));
+
+        Assert.StartsWith("--mem-fraction-static 0.2 of", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_short_context_needs_a_small_cache()
+    {
+        var plan = MemoryPlan.Make(Request with { ContextLength = 100, TotalTokens = 112 });
+
+        Assert.Equal(112, plan.CachedTokens);
+    }
+
+    [Fact]
+    public void The_table_names_every_share()
+    {
+        var plan = new MemoryPlan(3 * Gib, 5 * Gib, Gib / 4, 1 << 20, 2048, 24 * Gib);
+
+        Assert.Equal(
+            """
+            weights        8.00 GiB  (5.00 GiB of them experts)
+            activations  256.00 MiB
+            cache          2.00 GiB  (2,048 tokens of 1,048,576 bytes)
+            available     24.00 GiB
+            """.ReplaceLineEndings("\n"),
+            string.Join('\n', plan.Lines()));
+    }
+}
