@@ -48,7 +48,7 @@ public static class ModelDescription
 
     /// <summary>One expert stands for all.</summary>
     private static IEnumerable<TensorSpec> Shown(Part part) => part is Moe moe
-        ? [moe.Gate, .. moe.Expert(0).All.Select(tensor => tensor with
+        ? [moe.Gate, .. moe.Shared?.Tensors ?? [], .. moe.Expert(0).All.Select(tensor => tensor with
         {
             Name = tensor.Name.Replace(".experts.0.", $".experts.0..{moe.Router.Experts - 1}.", StringComparison.Ordinal),
         })]

@@ -115,7 +115,7 @@ public sealed record MemoryPlan(
     private static long WeightBytesOf(ModelSpec spec, DType type, Residency residency)
     {
         return spec.Parts.Sum(part => part is Moe moe
-            ? Sum([moe.Gate]) + (moe.Router.Experts * Sum(moe.Expert(0).All))
+            ? Sum([moe.Gate, .. moe.Shared?.Tensors ?? []]) + (moe.Router.Experts * Sum(moe.Expert(0).All))
             : Sum(part.Tensors));
 
         long Sum(IEnumerable<TensorSpec> tensors) => tensors
@@ -141,7 +141,7 @@ public sealed record MemoryPlan(
     private static long FfnRow(Ffn ffn, long hidden) => ffn switch
     {
         Mlp mlp => 2L * mlp.Intermediate,
-        Moe moe => moe.Router.TopK * ((2L * moe.Intermediate) + hidden),
+        Moe moe => (moe.Router.TopK * ((2L * moe.Intermediate) + hidden)) + (2L * (moe.Shared?.Intermediate ?? 0)),
         _ => 0,
     };
 }

@@ -31,11 +31,14 @@ public sealed record Router(int Experts, int TopK, RouterScoring Scoring)
     public bool Renormalize { get; init; }
 }
 
-/// <summary>The weighted sum of the routed few of many gated MLPs.</summary>
+/// <summary>The weighted sum of the routed few of many gated MLPs, and perhaps one more that every token passes.</summary>
 public sealed record Moe(string Name, int Hidden, int Intermediate, Router Router) : Ffn(Name)
 {
     /// <summary>What the three matrices of an expert are called.</summary>
     public ExpertNames Names { get; init; } = new("gate_proj", "up_proj", "down_proj");
+
+    /// <summary>Added to the routed experts' sum; null for none.</summary>
+    public Mlp? Shared { get; init; }
 
     public TensorSpec Gate => new($"{Name}.gate.weight", [Router.Experts, Hidden]);
 
@@ -66,7 +69,11 @@ public sealed record Moe(string Name, int Hidden, int Intermediate, Router Route
     }
 
     public override IEnumerable<TensorSpec> Tensors =>
-        [Gate, .. Enumerable.Range(0, Router.Experts).SelectMany(index => Expert(index).All)];
+    [
+        Gate,
+        .. Shared?.Tensors ?? [],
+        .. Enumerable.Range(0, Router.Experts).SelectMany(index => Expert(index).All),
+    ];
 }
 
 /// <summary>The names that a checkpoint gives to the matrices of an expert.</summary>
