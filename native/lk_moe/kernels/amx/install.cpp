@@ -1,7 +1,0 @@
-#include "../kernels.h"
-
-namespace lk::amx {
-
-void install(Kernels&) {}
-
-}  // namespace lk::amx
