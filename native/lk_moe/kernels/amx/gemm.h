@@ -54,7 +54,7 @@ void store(const Rows& y, std::size_t column, std::size_t token, std::size_t cou
     Tiles::template store<kIndex>(tile, sizeof tile[0]);
     __m512 rows[1][kTileRows];
     for (std::size_t r = 0; r < kTileRows; ++r) rows[0][r] = _mm512_load_ps(tile[r]);
-    avx512bf16::store_tile<kTileRows, 1>(rows, y, column, kTileRows, token, count, accumulate);
+    store_sums_by_token<Avx512, kTileRows, 1>(rows, y, column, kTileRows, token, count, accumulate);
 }
 
 template <typename Tiles, std::size_t R, std::size_t B>

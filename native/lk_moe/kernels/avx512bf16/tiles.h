@@ -50,31 +50,8 @@ struct Span {
 };
 
 template <std::size_t R, std::size_t B>
-void store_tile(const F (&sums)[B][16], const Rows& y, std::size_t column, std::size_t live, std::size_t first,
-                std::size_t count, bool accumulate) {
-#pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b) {
-        const std::size_t begin = b * kLanes;
-        const std::size_t tokens = begin < count ? smaller(kLanes, count - begin) : 0;
-#pragma GCC unroll 2
-        for (std::size_t half = 0; half < R; half += 8) {
-            if (half >= live) break;
-            float columns[kLanes][8];
-            F rows[8];
-#pragma GCC unroll 8
-            for (std::size_t r = 0; r < 8; ++r) rows[r] = half + r < R ? sums[b][half + r] : Avx512::zero();
-            Avx512::store_transposed(rows, columns[0], 8);
-            for (std::size_t t = 0; t < tokens; ++t) {
-                Avx512::put_eight(columns[t], row_of(y, first + begin + t) + column + half, smaller(8, live - half),
-                                  accumulate);
-            }
-        }
-    }
-}
-
-template <std::size_t R, std::size_t B>
 [[gnu::always_inline]] inline void step(const Panel<R>& panel, const bf16* x, std::size_t block_stride, std::size_t k,
-                                        F (&sums)[B][16]) {
+                                        F (&sums)[B][R]) {
     __m512i activations[B];
 #pragma GCC unroll 4
     for (std::size_t b = 0; b < B; ++b) activations[b] = _mm512_loadu_si512(x + b * block_stride + k * kLanes);
@@ -91,7 +68,7 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
           std::size_t live, const Panel<R>& ahead) {
     const std::size_t block_stride = span.total_depth * kLanes;
     const bf16* x = span.packed + block * block_stride;
-    F sums[B][16];
+    F sums[B][R];
 #pragma GCC unroll 4
     for (std::size_t b = 0; b < B; ++b) {
 #pragma GCC unroll 16
@@ -116,7 +93,7 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
         step<R, B>(end, x, block_stride, k, sums);
     }
     const std::size_t token = block * kLanes;
-    store_tile<R, B>(sums, y, column, live, token, span.tokens - token, span.accumulate);
+    store_sums_by_token<Avx512, R, B>(sums, y, column, live, token, span.tokens - token, span.accumulate);
 }
 
 // Blocks [first, first + tiles * B) of tokens with all rows.

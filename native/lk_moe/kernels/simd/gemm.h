@@ -2,8 +2,9 @@
 //
 // Activations are packed as [block of kLanes tokens][k][lane], so that lanes run along tokens and a weight is broadcast. A
 // tile is R rows by B blocks of accumulators; its rows are first widened into a panel of kDepth columns on the stack, which all
-// token blocks then use. Tokens beyond the last whole block, if few, are kept row-major and done by gemv.
-// Bound by fmadd: a tile of 6 rows by 4 blocks does 24 of them for 10 loads (docs/perf/kernels.md).
+// token blocks then use, while the rows of the next panel are asked for. Rows are taken in stretches that stay in L2 while
+// all tokens pass by. Tokens beyond the last whole block, if few, are kept row-major and done by gemv.
+// Bound by fmadd: a tile of 12 rows by 2 blocks does 24 of them for 14 loads (docs/perf/kernels.md).
 // Mirrors reference/products.cpp; proved by tests/gemm_check.cpp.
 #pragma once
 #include "gemv.h"
@@ -25,107 +26,136 @@ struct PackedTokens {
     }
 };
 
+// R rows of sums by B blocks of tokens, of which `count` from `first` on exist: y wants [token][row].
+template <typename V, std::size_t R, std::size_t B>
+void store_sums_by_token(const typename V::F (&sums)[B][R], const Rows& y, std::size_t column, std::size_t live,
+                         std::size_t first, std::size_t count, bool accumulate) {
+#pragma GCC unroll 4
+    for (std::size_t b = 0; b < B; ++b) {
+        const std::size_t begin = b * V::kLanes;
+        const std::size_t tokens = begin < count ? smaller(V::kLanes, count - begin) : 0;
+#pragma GCC unroll 2
+        for (std::size_t half = 0; half < R; half += 8) {
+            if (half >= live) break;
+            float columns[V::kLanes][8];
+            typename V::F rows[8];
+#pragma GCC unroll 8
+            for (std::size_t r = 0; r < 8; ++r) rows[r] = half + r < R ? sums[b][(half + r) % R] : V::zero();
+            V::store_transposed(rows, columns[0], 8);
+            for (std::size_t t = 0; t < tokens; ++t) {
+                V::put_eight(columns[t], row_of(y, first + begin + t) + column + half, smaller(8, live - half), accumulate);
+            }
+        }
+    }
+}
+
 template <typename V, typename Stored>
 struct GemmKernel {
     using F = typename V::F;
     using Element = typename Stored::Element;
     using Packed = PackedTokens<V::kLanes>;
     static constexpr std::size_t kLanes = V::kLanes;
-    static constexpr std::size_t kDepth = 512;                         // columns of a panel: 8 rows are 16 KiB
-    static constexpr std::size_t kPanelStride = kDepth + 16;           // off the 2 KiB that would share L1 sets
-    static constexpr std::size_t kBlocks = V::kAccumulators / 6;       // of a full tile
-    static constexpr std::size_t kTokensAtOnce = 256;                  // of kDepth columns: 512 KiB, in L2
+    static constexpr std::size_t kDepth = 512;                  // columns of a panel: 12 rows are 24 KiB
+    static constexpr std::size_t kPanelStride = kDepth + 16;    // off the 2 KiB at which rows would share L1 sets
+    static constexpr std::size_t kTileRows = V::kAccumulators / 2;
+    static constexpr std::size_t kTokensAtOnce = 256;           // of kDepth columns: 512 KiB, in L2
+    static constexpr std::size_t kLine = 64 / sizeof(Element);  // columns of a cache line of weights
 
-    // The rows of one tile: `live` of them are weights, the others zero.
+    // A panel holds the rows of one tile: `live` of them are weights, the others zero.
     template <std::size_t R>
     static void widen_panel(const Element* w, std::size_t stride, std::size_t live, std::size_t depth, float* panel) {
         for (std::size_t r = 0; r < R; ++r) {
             float* target = panel + r * kPanelStride;
-            std::size_t k = 0;
             if (r >= live) {
-                for (; k < depth; ++k) target[k] = 0;
+                __builtin_memset(target, 0, depth * sizeof(float));
                 continue;
             }
             const Element* source = w + r * stride;
+            std::size_t k = 0;
             for (; k + kLanes <= depth; k += kLanes) V::store(F32{}, target + k, V::load(Stored{}, source + k));
             if (k < depth) V::store(F32{}, target + k, V::load(Stored{}, source + k, depth - k), depth - k);
         }
     }
 
-    // Tokens of the tile: `count` of them from `first` on.
-    template <std::size_t R, std::size_t B>
-    static void tile(const float* panel, const float* x, std::size_t block_stride, std::size_t depth, const Rows& y,
-                     std::size_t column, std::size_t live, std::size_t first, std::size_t count, bool accumulate) {
-        F sums[B][8];
-#pragma GCC unroll 4
-        for (std::size_t b = 0; b < B; ++b) {
-#pragma GCC unroll 8
-            for (std::size_t r = 0; r < 8; ++r) sums[b][r] = V::zero();
-        }
-        for (std::size_t k = 0; k < depth; ++k) {
-            F activations[B];
-#pragma GCC unroll 4
-            for (std::size_t b = 0; b < B; ++b) activations[b] = V::load(F32{}, x + b * block_stride + k * kLanes);
-#pragma GCC unroll 8
-            for (std::size_t r = 0; r < R; ++r) {
-                const F weight = V::set(panel[r * kPanelStride + k]);
-#pragma GCC unroll 4
-                for (std::size_t b = 0; b < B; ++b) sums[b][r] = V::fmadd(weight, activations[b], sums[b][r]);
-            }
-        }
-        float columns[kLanes][8];
-#pragma GCC unroll 4
-        for (std::size_t b = 0; b < B; ++b) {
-            V::store_transposed(sums[b], columns[0], 8);
-            const std::size_t begin = b * kLanes;
-            const std::size_t tokens = begin < count ? smaller(kLanes, count - begin) : 0;
-            for (std::size_t t = 0; t < tokens; ++t) {
-                V::put_eight(columns[t], row_of(y, first + begin + t) + column, live, accumulate);
-            }
-        }
-    }
-
     struct Span {
-        const float* packed;     // at column k of block 0
+        const float* packed;      // at column k of block 0
         std::size_t total_depth;  // of a block
-        std::size_t depth;       // of this span
-        std::size_t tokens;      // all
+        std::size_t depth;        // of this span
+        std::size_t tokens;       // all
         bool accumulate;
     };
 
-    // Blocks [first, first + count * B) of tokens with all rows.
+    template <std::size_t R, std::size_t B>
+    [[gnu::always_inline]] static void step(const float* panel, const float* x, std::size_t block_stride, std::size_t k,
+                                            F (&sums)[B][R]) {
+        F activations[B];
+#pragma GCC unroll 4
+        for (std::size_t b = 0; b < B; ++b) activations[b] = V::load(F32{}, x + b * block_stride + k * kLanes);
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < R; ++r) {
+            const F weight = V::set(panel[r * kPanelStride + k]);
+#pragma GCC unroll 4
+            for (std::size_t b = 0; b < B; ++b) sums[b][r] = V::fmadd(weight, activations[b], sums[b][r]);
+        }
+    }
+
+    // `ahead` is where the weights of the next panel are, or null.
+    template <std::size_t R, std::size_t B>
+    static void tile(const float* panel, const Span& span, std::size_t block, const Rows& y, std::size_t column,
+                     std::size_t live, const Element* ahead, std::size_t stride) {
+        const std::size_t block_stride = span.total_depth * kLanes;
+        const float* x = span.packed + block * block_stride;
+        F sums[B][R];
+#pragma GCC unroll 4
+        for (std::size_t b = 0; b < B; ++b) {
+#pragma GCC unroll 16
+            for (std::size_t r = 0; r < R; ++r) sums[b][r] = V::zero();
+        }
+        std::size_t k = 0;
+        for (; k + kLine <= span.depth; k += kLine) {
+            if (ahead != nullptr) {
+                for (std::size_t r = 0; r < R; ++r) __builtin_prefetch(ahead + r * stride + k);
+            }
+            for (std::size_t i = 0; i < kLine; ++i) step<R, B>(panel, x, block_stride, k + i, sums);
+        }
+        for (; k < span.depth; ++k) step<R, B>(panel, x, block_stride, k, sums);
+        const std::size_t token = block * kLanes;
+        store_sums_by_token<V, R, B>(sums, y, column, live, token, span.tokens - token, span.accumulate);
+    }
+
+    // Blocks [first, first + tiles * B) of tokens with all rows.
     template <std::size_t R, std::size_t B>
     static void columns(const Weights& w, const Element* data, const Span& span, std::size_t first, std::size_t tiles,
                         const Rows& y) {
         alignas(64) float panel[R * kPanelStride];
-        const std::size_t block_stride = span.total_depth * kLanes;
         for (std::size_t r = 0; r < w.rows; r += R) {
             const std::size_t live = smaller(R, w.rows - r);
             widen_panel<R>(data + r * w.stride, w.stride, live, span.depth, panel);
+            const Element* next = data + (r + R) * w.stride;
             for (std::size_t i = 0; i < tiles; ++i) {
-                const std::size_t block = first + i * B, token = block * kLanes;
-                tile<R, B>(panel, span.packed + block * block_stride, block_stride, span.depth, y, r, live, token,
-                           span.tokens - token, span.accumulate);
+                tile<R, B>(panel, span, first + i * B, y, r, live, i + 1 == tiles ? next : nullptr, w.stride);
             }
         }
     }
 
+    // Tiles of two blocks, but for an odd count, which ends with one of three if there are registers for it.
     static void blocks(const Weights& w, const Element* data, const Span& span, std::size_t first, std::size_t count,
                        const Rows& y) {
-        columns<6, kBlocks>(w, data, span, first, count / kBlocks, y);
-        const std::size_t left = count % kBlocks, at = first + count - left;
-        static_assert(kBlocks == 2 || kBlocks == 4);
-        if (left == 1) return columns<8, 1>(w, data, span, at, 1, y);
-        if constexpr (kBlocks == 4) {
-            if (left == 2) return columns<8, 2>(w, data, span, at, 1, y);
-            if (left == 3) return columns<8, 3>(w, data, span, at, 1, y);
+        if constexpr (V::kAccumulators == 24) {
+            const std::size_t last = count % 2 == 0 ? 0 : smaller(count, 3);
+            columns<kTileRows, 2>(w, data, span, first, (count - last) / 2, y);
+            if (last == 3) columns<8, 3>(w, data, span, first + count - last, 1, y);
+            if (last == 1) columns<kTileRows, 1>(w, data, span, first, 1, y);
+        } else {
+            columns<kTileRows, 2>(w, data, span, first, count / 2, y);
+            if (count % 2 != 0) columns<8, 1>(w, data, span, first + count - 1, 1, y);
         }
     }
 
-    static void multiply(const Weights& w, const void* packed, std::size_t tokens, const Rows& y, bool accumulate) {
+    // A stretch of rows with all tokens: the weights come from memory once, whatever the number of tokens.
+    static void stretch(const Weights& w, const float* x, std::size_t tokens, const Rows& y, bool accumulate) {
         const Packed layout(tokens);
         const auto* data = static_cast<const Element*>(w.data);
-        const auto* x = static_cast<const float*>(packed);
         constexpr std::size_t kAtOnce = kTokensAtOnce / kLanes;
         for (std::size_t first = 0; first < layout.blocks; first += kAtOnce) {
             const std::size_t count = smaller(kAtOnce, layout.blocks - first);
@@ -140,13 +170,16 @@ struct GemmKernel {
         if (layout.rest == 0) return;
         const std::size_t done = tokens - layout.rest;
         const ConstRows rest{x + layout.blocks * kLanes * w.depth, w.depth};
-        Rows target = y;
-        if (y.index != nullptr) {
-            target.index += done;
-        } else {
-            target.data += done * y.stride;
-        }
+        const Rows target = y.index != nullptr ? Rows{y.data, y.stride, y.index + done} : Rows{y.data + done * y.stride, y.stride};
         GemvKernel<V, Stored>::run(w, rest, layout.rest, target, accumulate);
+    }
+
+    static void multiply(const Weights& w, const void* packed, std::size_t tokens, const Rows& y, bool accumulate) {
+        for (std::size_t r = 0; r < w.rows; r += kGemmRows) {
+            const Weights rows{static_cast<const Element*>(w.data) + r * w.stride, w.stride,
+                               smaller(kGemmRows, w.rows - r), w.depth};
+            stretch(rows, static_cast<const float*>(packed), tokens, {y.data + r, y.stride, y.index}, accumulate);
+        }
     }
 };
 
