@@ -5,6 +5,7 @@ return args switch
     ["engine", .. var rest] => EngineBenchmark.Run(rest),
     ["load", .. var rest] => LoadBenchmark.Run(rest),
     ["dummy-checkpoint", .. var rest] => DummyCheckpoint.Run(rest),
+    ["tokenizer", .. var rest] => TokenizerBenchmark.Run(rest),
     _ => Usage(),
 };
 
@@ -13,5 +14,6 @@ static int Usage()
     Console.Error.WriteLine("usage: Benchmarks engine [streams] [tokens]");
     Console.Error.WriteLine("       Benchmarks load MODEL_FOLDER [threads]");
     Console.Error.WriteLine("       Benchmarks dummy-checkpoint CONFIG_FOLDER TARGET_FOLDER [overrides as JSON]");
+    Console.Error.WriteLine("       Benchmarks tokenizer [text-file]");
     return 2;
 }

@@ -26,9 +26,13 @@ public sealed class Coordinator : IForward
     /// </summary>
     public Action<int, Tensor>? OnResidual { get; set; }
 
+    /// <summary>Told what the router of each sparse layer chose, in the order of the layers.</summary>
+    public Action<Routes>? OnRoutes { get; set; }
+
     public ReadOnlySpan<float> Run(StepBatch batch)
     {
-        Check.That(batch.TokenCount > 0 && batch.TokenCount <= batch.TokensMax);
+        Check.That(batch.TokenCount > 0 && batch.TokenCount <= _a.Residual.Rows);
+        Check.That(batch.SequenceCount <= _a.Attention.PageTables.Rows && batch.LogitRowCount <= _a.Last.Rows);
         var rows = batch.TokenCount;
         var step = Prepare(batch);
         var residual = _a.Residual.SliceRows(0, rows);
@@ -105,6 +109,6 @@ public sealed class Coordinator : IForward
             _device.Ops.RotaryAngles(positions, _a.Frequencies[i], _a.Scales[i], _a.Rotations[i]);
         }
 
-        return new StepInputs(slots, attention, _a.Rotations, _a.Workspace);
+        return new StepInputs(slots, attention, _a.Rotations, _a.Workspace, OnRoutes);
     }
 }

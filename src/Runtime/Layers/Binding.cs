@@ -58,7 +58,7 @@ public sealed class Binding
     private Block Block(Part part) => part switch
     {
         Gqa gqa => Attention(gqa),
-        Mlp mlp => new GatedMlp(Matrix(mlp.Gate), Matrix(mlp.Up), Matrix(mlp.Down), _device.Ops),
+        Mlp mlp => Mlp(mlp),
         Moe moe => Experts(moe),
         _ => throw new InvariantException($"no block for {part.GetType().Name}"),
     };
@@ -82,8 +82,11 @@ public sealed class Binding
         _widths = _widths.Max(new WorkspaceWidths(0, 0, router.TopK));
         var bank = _device.Experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, spec.Intermediate);
         _plan.Experts(spec, bank);
-        return new MoeBlock(spec, Matrix(spec.Gate), bank, _device.Ops, _device.Experts);
+        var shared = spec.Shared is { } mlp ? Mlp(mlp) : null;
+        return new MoeBlock(router, Matrix(spec.Gate), bank, shared, _device.Ops, _device.Experts);
     }
+
+    private GatedMlp Mlp(Mlp spec) => new(Matrix(spec.Gate), Matrix(spec.Up), Matrix(spec.Down), _device.Ops);
 
     private BoundNorm Norm(RmsNorm spec) => new(_plan.Vector(spec.Weight), spec.Epsilon);
 

@@ -9,8 +9,12 @@ public abstract class Block
     public abstract void Forward(Tensor x, Tensor residual, in StepInputs step);
 }
 
-/// <summary>What the blocks of a step share, sized to the step's rows.</summary>
-public readonly record struct StepInputs(Tensor Slots, AttentionBatch Attention, Tensor[] Rotations, Workspace Workspace);
+/// <summary>
+/// What the blocks of a step share, sized to the step's rows. <paramref name="OnRoutes"/> is told what each router chose, to compare
+/// it with a reference.
+/// </summary>
+public readonly record struct StepInputs(
+    Tensor Slots, AttentionBatch Attention, Tensor[] Rotations, Workspace Workspace, Action<Routes>? OnRoutes);
 
 /// <summary>
 /// Room for what blocks compute on the way, allocated once for the largest step and used by one block at a time. Widths are the

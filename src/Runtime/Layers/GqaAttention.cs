@@ -31,9 +31,9 @@ public sealed class GqaAttention(Gqa spec, GqaWeights weights, KvLayer cache, in
             ops.RmsNorm(k, keyNorm, spec.QkNormEpsilon!.Value, k);
         }
 
-        var rotation = step.Rotations[rotationIndex];
-        ops.Rotate(q, spec.HeadDim, rotation, spec.Rotary.Interleaved);
-        ops.Rotate(k, spec.HeadDim, rotation, spec.Rotary.Interleaved);
+        // The heads of q and k lie side by side, so they turn together.
+        var turned = projected.SliceColumns(0, _queryWidth + _kvWidth);
+        ops.Rotate(turned, spec.HeadDim, step.Rotations[rotationIndex], spec.Rotary.Interleaved);
         ops.WriteKv(k, v, cache, step.Slots);
 
         var attended = step.Workspace.Attended(x.Rows, _queryWidth);

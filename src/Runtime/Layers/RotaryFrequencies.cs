@@ -12,19 +12,20 @@ public sealed record RotaryFrequencies(float[] Inverse, float Scale)
     public static RotaryFrequencies Of(Rotary rotary)
     {
         Check.That(rotary.Dimensions > 0 && rotary.Dimensions % 2 == 0);
-        var inverse = new float[rotary.Dimensions / 2];
-        for (var i = 0; i < inverse.Length; i++)
+        var periods = new float[rotary.Dimensions / 2];
+        for (var i = 0; i < periods.Length; i++)
         {
-            var exponent = (float)(2 * i) / rotary.Dimensions;
-            inverse[i] = 1 / (float)Math.Pow(rotary.Theta, exponent);
+            periods[i] = (float)Math.Pow((float)rotary.Theta, (float)(2 * i) / rotary.Dimensions);
         }
+
+        var inverse = Array.ConvertAll(periods, period => 1 / period);
 
         return rotary.Scaling switch
         {
             null => new RotaryFrequencies(inverse, 1),
             LinearScaling linear => new RotaryFrequencies(Divide(inverse, linear.Factor), 1),
             Llama3Scaling llama => new RotaryFrequencies(Blend(inverse, llama), 1),
-            YarnScaling yarn => new RotaryFrequencies(Ramp(inverse, rotary, yarn), AttentionFactor(yarn)),
+            YarnScaling yarn => new RotaryFrequencies(Ramp(periods, inverse, rotary, yarn), AttentionFactor(yarn)),
             var other => throw new InvariantException($"no frequencies for {other.GetType().Name}"),
         };
     }
@@ -57,7 +58,7 @@ public sealed record RotaryFrequencies(float[] Inverse, float Scale)
     }
 
     /// <summary>YaRN (Peng et al. 2023), section 3.2: pairs that turn often extrapolate, pairs that turn rarely interpolate.</summary>
-    private static float[] Ramp(float[] inverse, Rotary rotary, YarnScaling scaling)
+    private static float[] Ramp(float[] periods, float[] inverse, Rotary rotary, YarnScaling scaling)
     {
         var low = PairThatTurns(scaling.BetaFast, rotary, scaling);
         var high = PairThatTurns(scaling.BetaSlow, rotary, scaling);
@@ -77,9 +78,9 @@ public sealed record RotaryFrequencies(float[] Inverse, float Scale)
         var ramped = new float[inverse.Length];
         for (var i = 0; i < inverse.Length; i++)
         {
-            var interpolated = inverse[i] / (float)scaling.Factor;
-            var share = (float)Math.Clamp((i - (float)low) / ((float)high - (float)low), 0, 1);
-            ramped[i] = (interpolated * share) + (inverse[i] * (1 - share));
+            var interpolated = 1 / ((float)scaling.Factor * periods[i]);
+            var extrapolation = 1 - Math.Clamp((i - (float)low) / (float)(high - low), 0, 1);
+            ramped[i] = (interpolated * (1 - extrapolation)) + (inverse[i] * extrapolation);
         }
 
         return ramped;

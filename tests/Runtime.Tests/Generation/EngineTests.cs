@@ -64,15 +64,197 @@ public sealed class EngineTests
     }
 
     [Fact]
-    public void Rejects_a_prompt_that_is_too_long_with_both_lengths()
+    public async Task Keeps_stop_string_and_token_when_asked_to()
     {
-        using var engine = Engines.Start(context: 8);
+        using var engine = Engines.Start();
+        var expected = Engines.Alone(_prompt, 20);
+        var whole = string.Concat(expected.Select(token => Engines.Alphabet[token]));
 
-        var submission = engine.Submit(Engines.Request("a", new int[9], 1));
+        var byString = await engine.Read(Engines.Request(
+            "a", _prompt, 20, new SamplingOptions { Temperature = 0, StopStrings = [whole[7..10]], NoStopTrim = true }));
+        var byToken = await engine.Read(Engines.Request(
+            "b", _prompt, 20, new SamplingOptions { Temperature = 0, StopTokenIds = [expected[5]], NoStopTrim = true }));
 
-        Assert.Null(submission.Chunks);
-        Assert.Equal(
-            "The input (9 tokens) is longer than the model's context length (8 tokens).", submission.Rejection!.Message);
-        Assert.Equal(400, submission.Rejection.Status);
+        Assert.Equal(whole[..(whole.IndexOf(whole[7..10], StringComparison.Ordinal) + 3)], byString.Text);
+        Assert.Equal(whole[..(Array.IndexOf(expected, expected[5]) + 1)], byToken.Text);
+    }
+
+    [Fact]
+    public async Task Holds_back_a_part_of_a_stop_string_and_gives_it_out_at_the_end()
+    {
+        using var engine = Engines.Start();
+        var whole = string.Concat(Engines.Alone(_prompt, 12).Select(token => Engines.Alphabet[token]));
+
+        var answer = await engine.Read(Engines.Request(
+            "a", _prompt, 12, new SamplingOptions { Temperature = 0, StopStrings = [whole[9..] + "\0"] }));
+
+        Assert.Equal(whole, answer.Text);
+        Assert.Equal(new GenerationFinish.Length(12), answer.Finish);
+    }
+
+    [Fact]
+    public async Task Ignores_end_tokens_when_asked_to_and_keeps_them_away_below_the_minimum()
+    {
+        var expected = Engines.Alone(_prompt, 20);
+        using var engine = Engines.Start(eos: [expected[3]]);
+
+        var stopped = await engine.Read(Engines.Request("a", _prompt, 20));
+        var ignoring = await engine.Read(Engines.Request(
+            "b", _prompt, 20, new SamplingOptions { Temperature = 0, IgnoreEos = true }));
+        var atLeast = await engine.Read(Engines.Request(
+            "c", _prompt, 20, new SamplingOptions { Temperature = 0, MinNewTokens = 10 }));
+
+        Assert.Equal(new GenerationFinish.StopToken(expected[3]), stopped.Finish);
+        Assert.Equal(expected, ignoring.Tokens);
+        Assert.DoesNotContain(expected[3], atLeast.Tokens[..10]);
+    }
+
+    [Fact]
+    public async Task The_same_seed_gives_the_same_answer_in_any_company()
+    {
+        var sampling = new SamplingOptions { Temperature = 1.2f, TopP = 0.9f, Seed = 11 };
+        Answer alone;
+        using (var engine = Engines.Start())
+        {
+            alone = await engine.Read(Engines.Request("a", _prompt, 30, sampling));
+        }
+
+        using var busy = Engines.Start(new EngineOptions { PageSize = 4, PrefillTokensMax = 8 });
+        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(i =>
+            busy.Read(Engines.Request($"{i}", i == 5 ? _prompt : [i, i], 30, sampling))));
+
+        Assert.Equal(alone.Tokens, answers[5].Tokens);
+        Assert.NotEqual(alone.Tokens, answers[4].Tokens);
+    }
+
+    [Fact]
+    public async Task Without_a_seed_answers_differ()
+    {
+        using var engine = Engines.Start();
+        var sampling = new SamplingOptions { Temperature = 3 };
+
+        var first = await engine.Read(Engines.Request("a", _prompt, 30, sampling));
+        var second = await engine.Read(Engines.Request("b", _prompt, 30, sampling));
+
+        Assert.NotEqual(first.Tokens, second.Tokens);
+    }
+
+    [Fact]
+    public async Task Gives_log_probabilities_of_answer_and_prompt()
+    {
+        using var engine = Engines.Start(new EngineOptions { PromptLogitRowsMax = 2 });
+        var request = Engines.Request("a", _prompt, 3) with
+        {
+            ReturnLogprobs = true,
+            PromptLogprobStart = 0,
+            TopLogprobs = 2,
+        };
+
+        var answer = await engine.Read(request);
+
+        var all = _prompt.Concat(answer.Tokens).ToArray();
+        var given = answer.PromptLogprobs!.Concat(answer.Logprobs).ToArray();
+        Assert.Equal(all, given.Select(logprob => logprob.Token));
+        Assert.Null(given[0].Logprob);
+        for (var position = 1; position < all.Length; position++)
+        {
+            var logits = new float[Engines.Vocabulary];
+            PagedForward.Direct(all.AsSpan(0, position), logits);
+            var total = Math.Log(logits.Sum(logit => Math.Exp(logit)));
+            Assert.Equal(logits[all[position]] - total, given[position].Logprob!.Value, 1e-5);
+            var best = Enumerable.Range(0, logits.Length).OrderByDescending(token => logits[token]).Take(2);
+            Assert.Equal(best, given[position].Top!.Select(top => top.Token));
+            Assert.Equal(logits.Max() - total, given[position].Top![0].Logprob, 1e-5);
+        }
+    }
+
+    [Theory]
+    [InlineData(3, 2)]
+    [InlineData(5, 0)]
+    [InlineData(-1, 0)]
+    public async Task Gives_log_probabilities_of_the_prompt_from_where_they_are_wanted_even_if_it_is_cached(int start, int count)
+    {
+        using var engine = Engines.Start(new EngineOptions { PageSize = 1 });
+        await engine.Read(Engines.Request("first", _prompt, 2));
+
+        var answer = await engine.Read(Engines.Request("a", _prompt, 2) with
+        {
+            ReturnLogprobs = true,
+            PromptLogprobStart = start,
+        });
+
+        Assert.Equal(_prompt[^count..], (answer.PromptLogprobs ?? []).Select(logprob => logprob.Token));
+        Assert.Equal(count == 0 ? 4 : start - 1, answer.Usage.CachedTokens);
+    }
+
+    [Fact]
+    public async Task Reads_a_prompt_without_generating()
+    {
+        using var engine = Engines.Start(context: 5);
+
+        var answer = await engine.Read(Engines.Request("a", _prompt, 0) with
+        {
+            ReturnLogprobs = true,
+            PromptLogprobStart = 1,
+        });
+
+        Assert.Equal(new GenerationFinish.Length(0), answer.Finish);
+        Assert.Equal(4, answer.PromptLogprobs!.Count);
+        Assert.Equal(new GenerationUsage(5, 0, 0, 0), answer.Usage);
+    }
+
+    [Fact]
+    public async Task Generates_until_the_context_is_full_when_no_limit_is_given()
+    {
+        using var engine = Engines.Start(context: 40);
+
+        var answer = await engine.Read(new GenerationRequest
+        {
+            Id = "a",
+            Prompt = _prompt,
+            Sampling = new SamplingOptions { Temperature = 0 },
+        });
+
+        Assert.Equal(new GenerationFinish.Length(35), answer.Finish);
+    }
+
+    [Fact]
+    public async Task Several_choices_of_one_prompt_share_it()
+    {
+        using var engine = Engines.Start(new EngineOptions { PageSize = 4 });
+        var prompt = Enumerable.Range(0, 30).ToArray();
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i =>
+            engine.Read(Engines.Request($"{i}", prompt, 5, new SamplingOptions { Seed = i }))));
+
+        Assert.Equal([0, 28, 28, 28], answers.Select(answer => answer.Usage.CachedTokens).Order());
+    }
+
+    [Fact]
+    public async Task Forgets_prefixes_when_flushed()
+    {
+        using var engine = Engines.Start(new EngineOptions { PageSize = 1 });
+        await engine.Read(Engines.Request("a", _prompt, 2));
+        Assert.True(engine.Load.EvictableKvTokens > 0);
+
+        Assert.True(engine.TryFlushCache());
+
+        Assert.Equal(0, engine.Load.EvictableKvTokens);
+        Assert.Equal(0, (await engine.Read(Engines.Request("b", _prompt, 2))).Usage.CachedTokens);
+    }
+
+    [Fact]
+    public async Task Counts_what_it_does()
+    {
+        using var engine = Engines.Start(new EngineOptions { PageSize = 1 });
+        await engine.Read(Engines.Request("a", _prompt, 4));
+        await engine.Read(Engines.Request("b", _prompt, 4));
+
+        var load = engine.Load;
+
+        Assert.Equal((0, 0, 0), (load.RunningRequests, load.QueuedRequests, load.UsedKvTokens));
+        Assert.Equal((10, 4, 8), (load.PromptTokens, load.CachedTokens, load.GeneratedTokens));
+        Assert.Equal((2, 0), (load.FinishedRequests, load.AbortedRequests));
+        Assert.Null(load.Fault);
     }
 }

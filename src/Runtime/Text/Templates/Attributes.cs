@@ -24,7 +24,7 @@ internal static class Attributes
     /// <summary><c>owner.name</c>: an attribute first, then an element of that name.</summary>
     public static object Get(object owner, string name)
     {
-        if (owner is UndefinedValue undefined)
+        if (owner is UndefinedValue undefined && !Internals.Contains(name))
         {
             throw undefined.Fault;
         }
@@ -95,6 +95,12 @@ internal static class Attributes
             throw undefined.Fault;
         }
 
+        if (key is SliceValue && !CanSlice(owner))
+        {
+            throw TemplateFault.Type(owner is DictValue
+                ? "unhashable type: 'slice'" : $"'{Operators.TypeName(owner)}' object is not subscriptable");
+        }
+
         if (Element(owner, key) is { } value)
         {
             return value;
@@ -104,6 +110,9 @@ internal static class Attributes
             ? attribute : UndefinedValue.Element(owner, key);
     }
 
+    private static bool CanSlice(object owner) =>
+        owner is string or Markup or ListValue or TupleValue or RangeValue;
+
     private static object? Element(object owner, object key)
     {
         switch (owner)
@@ -111,15 +120,15 @@ internal static class Attributes
             case DictValue dict:
                 return key is ListValue or DictValue or SliceValue ? null : dict.Find(key);
             case ListValue list:
-                return key is SliceValue slice ? SliceItems(list.Items, slice) is { } part ? new ListValue(part) : null
-                    : At(list.Items, key);
+                return key is SliceValue slice
+                    ? new ListValue(SliceItems(list.Items, slice)) : At(list.Items, key);
             case TupleValue tuple:
-                return key is SliceValue cut ? SliceItems(tuple.Items, cut) is { } piece ? new TupleValue([.. piece]) : null
-                    : At(tuple.Items, key);
+                return key is SliceValue cut
+                    ? new TupleValue([.. SliceItems(tuple.Items, cut)]) : At(tuple.Items, key);
             case string text:
                 return TextElement(text, key);
             case Markup markup:
-                return TextElement(markup.Text, key) is string piece2 ? new Markup(piece2) : null;
+                return TextElement(markup.Text, key) is { } piece ? new Markup(piece) : null;
             case RangeValue range:
                 return RangeElement(range, key);
             default:
@@ -161,14 +170,10 @@ internal static class Attributes
         return text.Substring(start, length != text.Length && char.IsHighSurrogate(text[start]) ? 2 : 1);
     }
 
-    private static string? SliceText(string text, SliceValue slice)
+    private static string SliceText(string text, SliceValue slice)
     {
         var length = PythonText.Length(text);
-        if (!TryBounds(slice, length, out var start, out var stop, out var step))
-        {
-            return null;
-        }
-
+        var (start, stop, step) = Bounds(slice, length);
         if (step == 1)
         {
             stop = Math.Max(start, stop);
@@ -181,18 +186,19 @@ internal static class Attributes
         return string.Concat(Positions(start, stop, step).Select(index => (string)characters[(int)index]));
     }
 
-    private static List<object>? SliceItems(IReadOnlyList<object> items, SliceValue slice) =>
-        TryBounds(slice, items.Count, out var start, out var stop, out var step)
-            ? [.. Positions(start, stop, step).Select(index => items[(int)index])] : null;
+    private static List<object> SliceItems(IReadOnlyList<object> items, SliceValue slice)
+    {
+        var (start, stop, step) = Bounds(slice, items.Count);
+        return [.. Positions(start, stop, step).Select(index => items[(int)index])];
+    }
 
     private static object? RangeElement(RangeValue range, object key)
     {
         if (key is SliceValue slice)
         {
-            return TryBounds(slice, range.Count, out var start, out var stop, out var step)
-                ? new RangeValue(
-                    range.Start + start * range.Step, range.Start + stop * range.Step, range.Step * step)
-                : null;
+            var (start, stop, step) = Bounds(slice, range.Count);
+            return new RangeValue(
+                range.Start + start * range.Step, range.Start + stop * range.Step, range.Step * step);
         }
 
         if (!Operators.TryIndex(key, out var index))
@@ -212,13 +218,12 @@ internal static class Attributes
         }
     }
 
-    private static bool TryBounds(SliceValue slice, long length, out long start, out long stop, out long step)
+    private static (long Start, long Stop, long Step) Bounds(SliceValue slice, long length)
     {
-        step = 1;
-        start = stop = 0;
+        var step = 1L;
         if (slice.Step is not NoneValue && !Operators.TryIndex(slice.Step, out step))
         {
-            return false;
+            throw NotAnIndex();
         }
 
         if (step == 0)
@@ -226,25 +231,27 @@ internal static class Attributes
             throw TemplateFault.Value("slice step cannot be zero");
         }
 
-        return TryBound(slice.Start, length, step < 0, step < 0 ? length - 1 : 0, out start)
-            && TryBound(slice.Stop, length, step < 0, step < 0 ? -1 : length, out stop);
+        var isBackward = step < 0;
+        return (Bound(slice.Start, length, isBackward, isBackward ? length - 1 : 0),
+            Bound(slice.Stop, length, isBackward, isBackward ? -1 : length), step);
     }
 
-    private static bool TryBound(object bound, long length, bool isBackward, long fallback, out long value)
+    private static TemplateFault NotAnIndex() =>
+        TemplateFault.Type("slice indices must be integers or None or have an __index__ method");
+
+    private static long Bound(object bound, long length, bool isBackward, long fallback)
     {
-        value = fallback;
         if (bound is NoneValue)
         {
-            return true;
+            return fallback;
         }
 
-        if (!Operators.TryIndex(bound, out value))
+        if (!Operators.TryIndex(bound, out var value))
         {
-            return false;
+            throw NotAnIndex();
         }
 
         value = value < 0 ? value + length : value;
-        value = isBackward ? Math.Clamp(value, -1, length - 1) : Math.Clamp(value, 0, length);
-        return true;
+        return isBackward ? Math.Clamp(value, -1, length - 1) : Math.Clamp(value, 0, length);
     }
 }

@@ -343,6 +343,11 @@ internal sealed class ExpressionParser(TokenStream tokens)
         }
 
         tokens.ExpectOperator("]");
+        if (keys.Count > 1 && keys.Exists(key => key is SliceExpression))
+        {
+            throw tokens.Error("a slice cannot stand among several subscripts");
+        }
+
         return new GetItem(
             owner, keys.Count == 1 ? keys[0] : new SequenceLiteral(SequenceKind.Tuple, [.. keys]));
     }

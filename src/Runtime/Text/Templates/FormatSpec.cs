@@ -35,14 +35,12 @@ internal sealed record FormatSpec
         {
             case string or Markup:
                 return parsed.FormatText(Operators.AsText(value)!);
-            case bool truth when parsed.Type == '\0':
-                return parsed.FormatText(truth ? "True" : "False");
             case double number:
                 return parsed.FormatFloat(number);
             case long or BigInteger or bool:
                 Operators.TryInteger(value, out var integer);
                 return parsed.Type is 'e' or 'E' or 'f' or 'F' or 'g' or 'G' or '%'
-                    ? parsed.FormatFloat((double)integer) : parsed.FormatInteger(integer);
+                    ? parsed.FormatFloat((double)integer) : parsed.FormatInteger(integer, Operators.TypeName(value));
             case UndefinedValue undefined:
                 throw undefined.Fault;
             default:
@@ -73,10 +71,12 @@ internal sealed record FormatSpec
     {
         var result = new FormatSpec();
         var i = 0;
+        var hasFill = false;
         var fillLength = text.Length > 1 && char.IsHighSurrogate(text[0]) ? 2 : 1;
         if (text.Length > fillLength && "<>=^".Contains(text[fillLength]))
         {
             result = result with { Fill = text[..fillLength], Align = text[fillLength] };
+            hasFill = true;
             i = fillLength + 1;
         }
         else if (text.Length > 0 && "<>=^".Contains(text[0]))
@@ -100,7 +100,8 @@ internal sealed record FormatSpec
         if (Next() == '0')
         {
             i++;
-            result = result.Align == '\0' ? result with { Fill = "0", Align = '=' } : result;
+            result = !hasFill ? result with { Fill = "0" } : result;
+            result = result.Align == '\0' ? result with { Align = '0' } : result;
         }
 
         result = result with { Width = ReadNumber(text, ref i, 0) };
@@ -158,13 +159,16 @@ internal sealed record FormatSpec
             text = text[..PythonText.IndexOf(text, Precision)];
         }
 
-        return Pad(text, Align is '\0' or '=' ? '<' : Align);
+        return Pad(text, Align is '\0' or '0' or '=' ? '<' : Align);
     }
+
+    /// <summary>A zero before the width fills numbers after their sign, and text after its end.</summary>
+    private bool FillsAfterSign => Align is '=' or '0';
 
     private TemplateFault Unknown(string type) =>
         TemplateFault.Value($"Unknown format code '{Type}' for object of type '{type}'");
 
-    private string FormatInteger(BigInteger value)
+    private string FormatInteger(BigInteger value, string typeName = "int")
     {
         var magnitude = BigInteger.Abs(value);
         var (prefix, digits) = Type switch
@@ -175,7 +179,7 @@ internal sealed record FormatSpec
             'x' => ("0x", Radix(magnitude, 16)),
             'X' => ("0X", Radix(magnitude, 16).ToUpperInvariant()),
             'c' => ("", char.ConvertFromUtf32((int)value)),
-            _ => throw Unknown("int"),
+            _ => throw Unknown(typeName),
         };
         return PadNumber(value.Sign < 0, IsAlternate ? prefix : "", digits, "");
     }
@@ -268,7 +272,7 @@ internal sealed record FormatSpec
             digits = Group(digits, Width - head.Length - rest.Length);
         }
 
-        if (Align == '=')
+        if (FillsAfterSign)
         {
             var missing = Width - head.Length - digits.Length - rest.Length;
             return head + Pad(digits + rest, '>', digits.Length + rest.Length + Math.Max(missing, 0));
@@ -281,7 +285,7 @@ internal sealed record FormatSpec
     private string Group(string digits, int width)
     {
         var size = Grouping == '_' && Type is 'b' or 'o' or 'x' or 'X' ? 4 : 3;
-        if (Align == '=' && Fill == "0")
+        if (FillsAfterSign && Fill == "0")
         {
             RenderContext.CheckLength(width);
             while (digits.Length + (digits.Length - 1) / size < width)

@@ -149,7 +149,7 @@ internal static class FormatTemplate
                 : int.TryParse(name, CultureInfo.InvariantCulture, out var given) ? given : int.MaxValue;
             _automatic = name.Length > 0 ? -1 : _automatic;
             return index < positional.Length ? positional[index] : throw new TemplateFault(
-                "IndexError", $"Replacement index {index} out of range for positional args tuple");
+                "IndexError", "tuple index out of range");
         }
     }
 }

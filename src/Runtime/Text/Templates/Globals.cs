@@ -10,7 +10,9 @@ internal static class Globals
         ["range"] = new Function("range", (_, arguments) => Range(arguments)),
         ["dict"] = new Function("dict", (_, arguments) => MakeDict(arguments)),
         ["namespace"] = new Function("namespace", (_, arguments) => MakeNamespace(arguments)),
-        ["cycler"] = new Function("cycler", (_, arguments) => new Cycler(arguments.Positional)),
+        ["cycler"] = new Function("cycler", (_, arguments) => arguments.Positional.Length > 0
+            ? new Cycler(arguments.Positional)
+            : throw new TemplateFault("RuntimeError", "at least one item has to be provided")),
         ["joiner"] = new Function("joiner", (_, arguments) =>
             new Joiner(arguments.Bind("joiner", 0, "sep")[0] ?? ", ")),
         ["raise_exception"] = new Function("raise_exception", (_, arguments) => throw new TemplateFault(
@@ -64,6 +66,12 @@ internal static class Globals
         {
             foreach (var pair in Operators.Iterate(pairs))
             {
+                if (!Operators.IsIterable(pair))
+                {
+                    throw TemplateFault.Type(
+                        $"cannot convert dictionary update sequence element #{dict.Count} to a sequence");
+                }
+
                 var items = Operators.Iterate(pair).Take(3).ToList();
                 if (items.Count != 2)
                 {
@@ -107,7 +115,7 @@ internal sealed class Cycler(object[] items) : ICallable, IHasAttributes
 
     public object? GetAttribute(string name) => name switch
     {
-        "current" => items.Length == 0 ? throw TemplateFault.Runtime("no items for cycling given") : items[_position],
+        "current" => items[_position],
         "next" => new Function(name, (_, _) =>
         {
             var value = GetAttribute("current")!;

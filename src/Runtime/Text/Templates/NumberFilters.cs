@@ -9,7 +9,6 @@ internal static class NumberFilters
     public static object Absolute(RenderContext context, object value, CallArguments arguments) => value switch
     {
         double number => Math.Abs(number),
-        UndefinedValue undefined => throw undefined.Fault,
         _ => Operators.TryInteger(value, out var integer) ? Box.Of(BigInteger.Abs(integer))
             : throw TemplateFault.Type($"bad operand type for abs(): '{Operators.TypeName(value)}'"),
     };
@@ -107,11 +106,6 @@ internal static class NumberFilters
         if (method is not ("common" or "ceil" or "floor"))
         {
             throw TemplateFault.FilterArgument("method must be common, ceil or floor");
-        }
-
-        if (value is UndefinedValue undefined)
-        {
-            throw undefined.Fault;
         }
 
         if (!Operators.IsNumber(value))

@@ -5,6 +5,8 @@ internal sealed class Parser
 {
     private readonly TokenStream _tokens;
     private readonly ExpressionParser _expressions;
+    private readonly Stack<string> _openTags = [];
+    private readonly Stack<string[]> _wantedTags = [];
     private int _loopDepth;
 
     private Parser(List<Token> tokens)
@@ -35,8 +37,7 @@ internal sealed class Parser
                 case TokenKind.End when ends.Length == 0:
                     return new Body([.. statements]);
                 case TokenKind.End:
-                    throw _tokens.Error("Unexpected end of template. Jinja was looking for the following tags: "
-                        + string.Join(" or ", ends.ToArray().Select(PythonText.Quote)) + ".");
+                    throw Misplaced("Unexpected end of template.", null, token.Line);
                 case TokenKind.Data:
                     _tokens.Next();
                     statements.Add(new Data(token.Text, token.Line));
@@ -65,7 +66,9 @@ internal sealed class Parser
     {
         _tokens.SkipOperator(":");
         _tokens.Expect(TokenKind.BlockEnd);
+        _wantedTags.Push(ends.ToArray());
         var body = ParseBody(ends);
+        _wantedTags.Pop();
         return (body, _tokens.Next().Text);
     }
 
@@ -78,11 +81,10 @@ internal sealed class Parser
         }
 
         _tokens.Next();
-        return token.Text switch
-        {
-            "print" => ParsePrint(token.Line),
-            _ => [ParseTag(token)],
-        };
+        _openTags.Push(token.Text);
+        List<Statement> statements = token.IsName("print") ? ParsePrint(token.Line) : [ParseTag(token)];
+        _openTags.Pop();
+        return statements;
     }
 
     private Statement ParseTag(Token tag) => tag.Text switch
@@ -100,10 +102,36 @@ internal sealed class Parser
         "continue" => ParseJump(Flow.Continue, tag),
         "include" or "import" or "from" or "extends" => throw _tokens.Error(
             $"'{tag.Text}' is not supported: a chat template is one file", tag.Line),
-        "autoescape" => throw _tokens.Error(
-            "'autoescape' is not supported: a prompt is not HTML", tag.Line),
-        _ => throw _tokens.Error($"Encountered unknown tag {PythonText.Quote(tag.Text)}.", tag.Line),
+        "autoescape" => ParseAutoescape(tag.Line),
+        _ => throw Unknown(tag),
     };
+
+    private ChatTemplateException Unknown(Token tag)
+    {
+        _openTags.Pop();
+        return Misplaced($"Encountered unknown tag {PythonText.Quote(tag.Text)}.", tag.Text, tag.Line);
+    }
+
+    /// <summary>Says which tag would have been right in place of one that is not.</summary>
+    private ChatTemplateException Misplaced(string message, string? tag, int line)
+    {
+        if (_wantedTags.TryPeek(out var wanted))
+        {
+            var list = string.Join(" or ", wanted.Select(PythonText.Quote));
+            message += tag is not null && _wantedTags.Any(tags => tags.Contains(tag))
+                ? " You probably made a nesting mistake. Jinja is expecting this tag, but currently looking for "
+                    + list + "."
+                : $" Jinja was looking for the following tags: {list}.";
+        }
+
+        return _tokens.Error(_openTags.TryPeek(out var open)
+            ? $"{message} The innermost block that needs to be closed is {PythonText.Quote(open)}." : message, line);
+    }
+
+    private With ParseAutoescape(int line) =>
+        _expressions.Parse() is Constant { Value: false }
+            ? new With([], ParseInner("endautoescape").Body, line)
+            : throw _tokens.Error("'autoescape' can only be false: a prompt is not HTML", line);
 
     private List<Statement> ParsePrint(int line)
     {
@@ -147,13 +175,12 @@ internal sealed class Parser
 
     private For ParseFor(int line)
     {
+        var outerDepth = _loopDepth++;
         var target = ParseTarget(endsWithIn: true);
         _tokens.ExpectName("in");
         var items = _expressions.ParseTuple(withConditional: false, end: "recursive");
         var test = _tokens.SkipName("if") ? _expressions.Parse() : null;
         var isRecursive = _tokens.SkipName("recursive");
-        var outerDepth = _loopDepth;
-        _loopDepth++;
         var (body, end) = ParseInner("endfor", "else");
 
         // The else part of a recursive loop stands in the loop's function, that of another in the surrounding loop.
@@ -303,6 +330,11 @@ internal sealed class Parser
             return inner;
         }
 
+        if (_tokens.Current.Kind is TokenKind.Number or TokenKind.String)
+        {
+            throw _tokens.Error("can't assign to 'const'");
+        }
+
         var name = _tokens.ExpectName();
         if (allowsNamespace && _tokens.SkipOperator("."))
         {
@@ -312,7 +344,12 @@ internal sealed class Parser
         return new NameTarget(CheckTarget(name));
     }
 
-    private string CheckTarget(string name) =>
-        name is "true" or "false" or "none" or "True" or "False" or "None" || (_loopDepth > 0 && name == "loop")
-            ? throw _tokens.Error($"can't assign to {PythonText.Quote(name)}") : name;
+    private string CheckTarget(string name) => name switch
+    {
+        "true" or "false" or "none" or "True" or "False" or "None" =>
+            throw _tokens.Error("can't assign to 'const'"),
+        "loop" when _loopDepth > 0 => throw new ChatTemplateException(TemplateFault.Assertion,
+            "Can't assign to special loop variable in for-loop target", _tokens.Current.Line),
+        _ => name,
+    };
 }

@@ -79,6 +79,10 @@ internal static class PythonText
             case Macro macro:
                 builder.Append("<Macro ").Append(macro.Name is null ? "anonymous" : Quote(macro.Name)).Append('>');
                 break;
+            case SliceValue slice:
+                builder.Append(
+                    CultureInfo.InvariantCulture, $"slice({Repr(slice.Start)}, {Repr(slice.Stop)}, {Repr(slice.Step)})");
+                break;
             case GeneratorValue or ICallable:
                 builder.Append('<').Append(Operators.TypeName(value)).Append(" object>");
                 break;
@@ -158,20 +162,19 @@ internal static class PythonText
     /// <summary>Sign, significant digits and the decimal exponent of the first digit.</summary>
     private static (bool Negative, string Digits, int Exponent) ShortestDigits(double value)
     {
-        var text = value.ToString("E16", CultureInfo.InvariantCulture);
-        var shortest = value.ToString("R", CultureInfo.InvariantCulture);
+        // "R" is the shortest text that reads back as the same double: digits with a point, and perhaps an exponent.
+        var text = value.ToString("R", CultureInfo.InvariantCulture);
         var negative = text[0] == '-';
-        var mantissaEnd = shortest.IndexOf('E');
-        var digits = new string([.. (mantissaEnd < 0 ? shortest : shortest[..mantissaEnd]).Where(char.IsAsciiDigit)])
-            .TrimStart('0').TrimEnd('0');
-        if (digits.Length == 0)
-        {
-            return (negative, "0", 0);
-        }
-
-        // The exponent comes from the fixed notation; rounding to 17 digits never carries into another decade
-        // for a value that needs fewer.
-        return (negative, digits, int.Parse(text.AsSpan(text.IndexOf('E') + 1), CultureInfo.InvariantCulture));
+        text = negative ? text[1..] : text;
+        var exponentAt = text.IndexOf('E');
+        var exponent = exponentAt < 0 ? 0 : int.Parse(text.AsSpan(exponentAt + 1), CultureInfo.InvariantCulture);
+        var mantissa = exponentAt < 0 ? text : text[..exponentAt];
+        var point = mantissa.IndexOf('.');
+        exponent += (point < 0 ? mantissa.Length : point) - 1;
+        var digits = mantissa.Replace(".", "", StringComparison.Ordinal);
+        var leading = digits.Length - digits.TrimStart('0').Length;
+        return leading == digits.Length
+            ? (negative, "0", 0) : (negative, digits[leading..].TrimEnd('0'), exponent - leading);
     }
 
     /// <summary>The repr of a string: single quotes unless it holds only single ones.</summary>

@@ -31,7 +31,7 @@ internal static class Splitting
 
             if (parts.Count == most)
             {
-                parts.Add(StringMethods.Strip(text[i..], null, left: false));
+                parts.Add(text[i..]);
                 return parts;
             }
 
@@ -62,7 +62,7 @@ internal static class Splitting
 
             if (parts.Count == most)
             {
-                parts.Add(StringMethods.Strip(text[..end], null, right: false));
+                parts.Add(text[..end]);
                 break;
             }
 

@@ -171,8 +171,12 @@ internal static class StringMethods
     private static string Strip(string text, CallArguments arguments, string name, bool left, bool right)
     {
         var chars = arguments.Bind(name, 0, "chars")[0];
-        return Strip(text, chars is null or NoneValue ? null : TextArgument(chars, $"{name} arg"), left, right);
+        return Strip(text, StripSet(chars, name), left, right);
     }
+
+    /// <summary>The characters to strip; null stands for white space.</summary>
+    public static string? StripSet(object? chars, string name) => chars is null or NoneValue ? null
+        : Operators.AsText(chars) ?? throw TemplateFault.Type($"{name} arg must be None or str");
 
     public static string Strip(string text, string? chars, bool left = true, bool right = true)
     {

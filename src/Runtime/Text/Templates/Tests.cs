@@ -16,32 +16,32 @@ internal static class Tests
     {
         var tests = new Dictionary<string, Test>
         {
-            ["boolean"] = Plain(value => value is bool),
-            ["callable"] = Plain(value => value is UndefinedValue or (ICallable and not Cycler)),
-            ["defined"] = Plain(value => value is not UndefinedValue),
+            ["boolean"] = Plain("boolean", value => value is bool),
+            ["callable"] = Plain("callable", value => value is UndefinedValue or (ICallable and not Cycler)),
+            ["defined"] = Plain("defined", value => value is not UndefinedValue),
             ["divisibleby"] = (_, value, arguments) =>
-                IsZero(Arithmetic.Modulo(value, arguments.Bind("divisibleby", 1, "num")[0]!)),
-            ["escaped"] = Plain(value => value is Markup),
-            ["even"] = Plain(value => IsZero(Arithmetic.Modulo(value, Box.Of(2)))),
-            ["false"] = Plain(value => value is false),
-            ["filter"] = Plain(value => Operators.AsText(value) is { } name && Filters.Find(name) is not null),
-            ["float"] = Plain(value => value is double),
-            ["in"] = (_, value, arguments) => Operators.Contains(arguments.Bind("in", 1, "seq")[0]!, value),
-            ["integer"] = Plain(value => value is long or BigInteger),
-            ["iterable"] = Plain(Operators.IsIterable),
-            ["lower"] = Plain(value => StringMethods.HasCase(PythonText.Str(value), isUpper: false)),
-            ["mapping"] = Plain(value => value is DictValue),
-            ["none"] = Plain(value => value is NoneValue),
-            ["number"] = Plain(Operators.IsNumber),
-            ["odd"] = Plain(value => Operators.AreEqual(Arithmetic.Modulo(value, Box.Of(2)), Box.Of(1))),
-            ["sameas"] = (_, value, arguments) => AreSame(value, arguments.Bind("sameas", 1, "other")[0]!),
-            ["sequence"] = Plain(value => value is string or Markup or ListValue or TupleValue or DictValue
+                IsZero(Arithmetic.Modulo(value, arguments.Bind("test_divisibleby", 1, "num")[0]!)),
+            ["escaped"] = Plain("escaped", value => value is Markup),
+            ["even"] = Plain("even", value => IsZero(Arithmetic.Modulo(value, Box.Of(2)))),
+            ["false"] = Plain("false", value => value is false),
+            ["filter"] = Plain("filter", value => Operators.AsText(value) is { } name && Filters.Find(name) is not null),
+            ["float"] = Plain("float", value => value is double),
+            ["in"] = (_, value, arguments) => Operators.Contains(arguments.Bind("test_in", 1, "seq")[0]!, value),
+            ["integer"] = Plain("integer", value => value is long or BigInteger),
+            ["iterable"] = Plain("iterable", Operators.IsIterable),
+            ["lower"] = Plain("lower", value => StringMethods.HasCase(PythonText.Str(value), isUpper: false)),
+            ["mapping"] = Plain("mapping", value => value is DictValue),
+            ["none"] = Plain("none", value => value is NoneValue),
+            ["number"] = Plain("number", Operators.IsNumber),
+            ["odd"] = Plain("odd", value => Operators.AreEqual(Arithmetic.Modulo(value, Box.Of(2)), Box.Of(1))),
+            ["sameas"] = (_, value, arguments) => AreSame(value, arguments.Bind("test_sameas", 1, "other")[0]!),
+            ["sequence"] = Plain("sequence", value => value is string or Markup or ListValue or TupleValue or DictValue
                 or RangeValue or UndefinedValue),
-            ["string"] = Plain(value => value is string or Markup),
-            ["test"] = Plain(value => Operators.AsText(value) is { } name && Find(name) is not null),
-            ["true"] = Plain(value => value is true),
-            ["undefined"] = Plain(value => value is UndefinedValue),
-            ["upper"] = Plain(value => StringMethods.HasCase(PythonText.Str(value), isUpper: true)),
+            ["string"] = Plain("string", value => value is string or Markup),
+            ["test"] = Plain("test", value => Operators.AsText(value) is { } name && Find(name) is not null),
+            ["true"] = Plain("true", value => value is true),
+            ["undefined"] = Plain("undefined", value => value is UndefinedValue),
+            ["upper"] = Plain("upper", value => StringMethods.HasCase(PythonText.Str(value), isUpper: true)),
         };
         (string Symbol, string[] Names)[] comparisons =
         [
@@ -56,17 +56,19 @@ internal static class Tests
         {
             foreach (var name in names)
             {
-                tests[name] = (_, value, arguments) =>
-                    Comparison.Holds(symbol, value, arguments.Bind(name, 1, "other")[0]!);
+                tests[name] = (_, value, arguments) => arguments.Positional is [var other]
+                    ? Comparison.Holds(symbol, value, other)
+                    : throw TemplateFault.Type(
+                        $"{names[1]} expected 2 arguments, got {1 + arguments.Positional.Length}");
             }
         }
 
         return tests.ToFrozenDictionary();
     }
 
-    private static Test Plain(Func<object, bool> test) => (_, value, arguments) =>
+    private static Test Plain(string name, Func<object, bool> test) => (_, value, arguments) =>
         arguments.Positional.Length + arguments.KeywordCount == 0 ? test(value) : throw TemplateFault.Type(
-            $"the test takes 1 positional argument but {1 + arguments.Positional.Length} were given");
+            $"test_{name}() takes 1 positional argument but {1 + arguments.Positional.Length} were given");
 
     private static bool IsZero(object value) => Operators.AreEqual(value, Box.Of(0));
 

@@ -58,7 +58,7 @@ internal static partial class TextFilters
     {
         var chars = arguments.Bind("trim", 0, "chars")[0];
         return StringMethods.Strip(
-            PythonText.Str(value), chars is null or NoneValue ? null : StringMethods.TextArgument(chars, "strip arg"));
+            PythonText.Str(value), StringMethods.StripSet(chars, "strip"));
     }
 
     public static object StripTags(RenderContext context, object value, CallArguments arguments)

@@ -1,0 +1,108 @@
+using LsglangSharp.Runtime.Execution;
+using LsglangSharp.Runtime.Layers;
+using LsglangSharp.Runtime.Models;
+using LsglangSharp.Runtime.Ports;
+using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Runtime.Weights;
+
+namespace LsglangSharp.Support;
+
+/// <summary>Tokens of one request, how many of them are in the cache, and the pages that hold them.</summary>
+public sealed class PagedSequence(params ReadOnlySpan<int> tokens)
+{
+    public List<int> Tokens { get; } = [.. tokens];
+
+    public List<int> Pages { get; } = [];
+
+    public int Cached { get; set; }
+
+    public int Remaining => Tokens.Count - Cached;
+}
+
+/// <summary>A loaded checkpoint that runs steps over sequences without an engine: pages come from a shuffled list.</summary>
+public sealed class PagedModel
+{
+    private readonly StepBatch _batch;
+    private readonly Queue<int> _free;
+    private readonly int _pageSize;
+
+    public PagedModel(IDevice device, string folder, DType weights, DType cache, int pageSize, int tokensMax = 256)
+    {
+        // Enough for every test here: a few sequences of about a hundred tokens.
+        const int CacheTokens = 4096, SequencesMax = 24;
+        var pages = (CacheTokens / pageSize) + SequencesMax;
+        var sizes = new StepSizes(tokensMax, SequencesMax, pages, tokensMax);
+        var model = ModelFolder.Open(folder);
+        var plan = new WeightPlan(device.Memory);
+        var kv = new KvCacheMemory(device.Memory, cache, pages, pageSize);
+        var bound = Binding.Bind(model.Spec, device, weights, plan, kv.Allocate);
+        using (var checkpoint = Checkpoint.Open(folder))
+        {
+            WeightLoader.Load(plan, checkpoint, new LoadOptions { Threads = 1 });
+        }
+
+        var order = Enumerable.Range(0, pages).ToArray();
+        new Random(pages).Shuffle(order);
+        _free = new Queue<int>(order);
+        _pageSize = pageSize;
+        _batch = sizes.NewBatch();
+        Coordinator = new Coordinator(bound, device, sizes);
+        Device = device;
+    }
+
+    public IDevice Device { get; }
+
+    public Coordinator Coordinator { get; }
+
+    /// <summary>Runs the next tokens of each sequence in one step. Returns the logits of all of them, in that order.</summary>
+    public float[] Step(params ReadOnlySpan<(PagedSequence Sequence, int Count)> parts)
+    {
+        var row = 0;
+        for (var i = 0; i < parts.Length; i++)
+        {
+            var (sequence, count) = parts[i];
+            _batch.QueryStarts[i] = row;
+            for (var n = 0; n < count; n++, row++)
+            {
+                var position = sequence.Cached + n;
+                if (position / _pageSize == sequence.Pages.Count)
+                {
+                    sequence.Pages.Add(_free.Dequeue());
+                }
+
+                _batch.Tokens[row] = sequence.Tokens[position];
+                _batch.Positions[row] = position;
+                _batch.Slots[row] = (sequence.Pages[position / _pageSize] * _pageSize) + (position % _pageSize);
+                _batch.LogitRows[row] = row;
+            }
+
+            sequence.Cached += count;
+            _batch.ContextLengths[i] = sequence.Cached;
+            sequence.Pages.CopyTo(_batch.PageTables, i * _batch.PagesPerSequenceMax);
+        }
+
+        _batch.QueryStarts[parts.Length] = row;
+        (_batch.TokenCount, _batch.SequenceCount, _batch.LogitRowCount) = (row, parts.Length, row);
+        return Coordinator.Run(_batch).ToArray();
+    }
+
+    /// <summary>The logits of all tokens that are not cached yet, in steps of at most <paramref name="chunk"/> tokens.</summary>
+    public float[] Prefill(PagedSequence sequence, int chunk)
+    {
+        var logits = new List<float>();
+        while (sequence.Remaining > 0)
+        {
+            logits.AddRange(Step((sequence, Math.Min(chunk, sequence.Remaining))));
+        }
+
+        return [.. logits];
+    }
+
+    /// <summary>Gives the pages back.</summary>
+    public void Free(PagedSequence sequence)
+    {
+        sequence.Pages.ForEach(_free.Enqueue);
+        sequence.Pages.Clear();
+        sequence.Cached = 0;
+    }
+}
