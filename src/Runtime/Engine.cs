@@ -7,9 +7,9 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime;
 
 /// <summary>
-/// Runs requests on a model. One thread owns all state and runs step after step; everything else talks to it through a queue of
-/// messages and reads answers from streams of their own. A fault in a step ends everything: live requests get 503, and so does
-/// whoever comes later, until somebody starts the server again.
+/// Runs requests on a model. One thread owns all state and runs step after step; everything else talks to it through a
+/// queue of messages and reads answers from streams of their own. A fault in a step ends everything: live requests get
+/// 503, and so does whoever comes later, until somebody starts the server again.
 /// </summary>
 public sealed class Engine : IEngine, IDisposable
 {
@@ -297,7 +297,9 @@ public sealed class Engine : IEngine, IDisposable
         return true;
     }
 
-    /// <summary>With priorities: when more wait than may, the least urgent of those that wait goes, the latest first.</summary>
+    /// <summary>
+    /// With priorities: when more wait than may, the least urgent of those that wait goes, the latest first.
+    /// </summary>
     private void DropLeastUrgent()
     {
         var scheduler = _loop.Scheduler;
@@ -315,7 +317,9 @@ public sealed class Engine : IEngine, IDisposable
         _loop.Abort((LiveRequest)least.Owner!, _queueFull);
     }
 
-    /// <summary>Sleeps until there is a message. Announced first and looked again, so that none is overlooked.</summary>
+    /// <summary>
+    /// Sleeps until there is a message. Announced first and looked again, so that none is overlooked.
+    /// </summary>
     private void Park()
     {
         Interlocked.Exchange(ref _isParked, 1);
@@ -343,7 +347,9 @@ public sealed class Engine : IEngine, IDisposable
         }
     }
 
-    /// <summary>The last thing that the step thread does. The state behind it may be broken, so only readers are told.</summary>
+    /// <summary>
+    /// The last thing that the step thread does. The state behind it may be broken, so only readers are told.
+    /// </summary>
     private void EndAll(GenerationFinish.Aborted reason)
     {
         _isDraining = true;

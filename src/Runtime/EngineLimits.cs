@@ -3,7 +3,9 @@ using LsglangSharp.Runtime.Scheduling;
 
 namespace LsglangSharp.Runtime;
 
-/// <summary>Every limit that the engine runs under, derived once from options, model and memory. Nothing grows beyond them.</summary>
+/// <summary>
+/// Every limit that the engine runs under, derived once from options, model and memory. Nothing grows beyond them.
+/// </summary>
 public sealed record EngineLimits
 {
     /// <summary>Contexts that fit at the same time if nobody says how large the cache is to be.</summary>

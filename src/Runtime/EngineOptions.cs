@@ -3,7 +3,9 @@ using LsglangSharp.Runtime.Scheduling;
 
 namespace LsglangSharp.Runtime;
 
-/// <summary>Every knob of the engine. Null means: derived from the model and the memory, see <see cref="EngineLimits"/>.</summary>
+/// <summary>
+/// Every knob of the engine. Null means: derived from the model and the memory, see <see cref="EngineLimits"/>.
+/// </summary>
 public sealed record EngineOptions
 {
     /// <summary>Tokens, prompt and answer together. Null: what the model was made for.</summary>
@@ -13,28 +15,33 @@ public sealed record EngineOptions
     public int? KvTokens { get; init; }
 
     /// <summary>
-    /// Tokens in a page of the KV cache. Prefixes are shared in whole pages, so smaller shares more; attention reads a page in one
-    /// piece, so larger reads better: 16 tokens of one head are 4 KiB of bf16 at a head dimension of 128.
+    /// Tokens in a page of the KV cache. Prefixes are shared in whole pages, so smaller shares more; attention reads a
+    /// page in one piece, so larger reads better: 16 tokens of one head are 4 KiB of bf16 at a head dimension of 128.
     /// </summary>
     public int PageSize { get; init; } = 16;
 
     /// <summary>Requests that run at the same time. More than about a hundred only share the same bandwidth.</summary>
     public int RunningRequestsMax { get; init; } = 256;
 
-    /// <summary>Requests that wait beyond those; the next one gets 503. Bounds memory and the time that a client waits in vain.</summary>
+    /// <summary>
+    /// Requests that wait beyond those; the next one gets 503. Bounds memory and the time that a client waits in vain.
+    /// </summary>
     public int QueuedRequestsMax { get; init; } = 1024;
 
-    /// <summary>Prompt tokens of one step in which nothing else runs. Larger reads each expert's weights for more tokens.</summary>
+    /// <summary>
+    /// Prompt tokens of one step in which nothing else runs. Larger reads each expert's weights for more tokens.
+    /// </summary>
     public int PrefillTokensMax { get; init; } = 2048;
 
     /// <summary>
-    /// Prompt tokens of a step that also continues running requests: these wait for as long as such a step takes. Null: a quarter
-    /// of <see cref="PrefillTokensMax"/>.
+    /// Prompt tokens of a step that also continues running requests: these wait for as long as such a step takes. Null:
+    /// a quarter of <see cref="PrefillTokensMax"/>.
     /// </summary>
     public int? PrefillTokensBesideDecode { get; init; }
 
     /// <summary>
-    /// Rows of logits for prompt log-probabilities in one step. A row is as long as the vocabulary: 128 rows of 152,000 are 78 MB.
+    /// Rows of logits for prompt log-probabilities in one step. A row is as long as the vocabulary: 128 rows of 152,000
+    /// are 78 MB.
     /// </summary>
     public int PromptLogitRowsMax { get; init; } = 128;
 

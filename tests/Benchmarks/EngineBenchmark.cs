@@ -10,8 +10,8 @@ using LsglangSharp.Support;
 namespace LsglangSharp.Benchmarks;
 
 /// <summary>
-/// What the server itself costs a token: scheduler, sampler, detokeniser, stop strings and the hand-over to readers, over a model
-/// that computes nothing. CPU time of the whole process, divided by the tokens that were read.
+/// What the server itself costs a token: scheduler, sampler, detokeniser, stop strings and the hand-over to readers,
+/// over a model that computes nothing. CPU time of the whole process, divided by the tokens that were read.
 /// </summary>
 internal static class EngineBenchmark
 {

@@ -6,8 +6,8 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.Generation;
 
 /// <summary>
-/// Hands an answer from the step thread to one reader. The writer never waits; what the reader has not fetched is joined into one
-/// chunk, so that memory is bounded by the length of the answer. A reader that leaves tells the engine.
+/// Hands an answer from the step thread to one reader. The writer never waits; what the reader has not fetched is
+/// joined into one chunk, so that memory is bounded by the length of the answer. A reader that leaves tells the engine.
 /// </summary>
 internal sealed class AnswerStream(int promptTokens, int interval, Action left)
     : IAsyncEnumerable<GenerationChunk>, IAsyncEnumerator<GenerationChunk>, IValueTaskSource

@@ -14,7 +14,10 @@ public sealed record TextStream(Func<int, string> Push, Func<string> Flush)
     };
 }
 
-/// <summary>The text of one answer: detokenised, searched for stop strings, cut where it must be. Without a tokenizer always empty.</summary>
+/// <summary>
+/// The text of one answer: detokenised, searched for stop strings, cut where it must be. Without a tokenizer always
+/// empty.
+/// </summary>
 public sealed class AnswerText(TextStream? stream, IEnumerable<string> stopStrings, bool keepStop)
 {
     private readonly StopMatcher _stops = new(stopStrings);
@@ -25,7 +28,10 @@ public sealed class AnswerText(TextStream? stream, IEnumerable<string> stopStrin
     /// <summary>Text that the token makes final.</summary>
     public string Push(int token) => stream is null ? "" : _stops.Push(stream.Push(token), keepStop);
 
-    /// <summary>The same for a token that ends the answer: its own text is dropped, unless it is kept or completes a stop string.</summary>
+    /// <summary>
+    /// The same for a token that ends the answer: its own text is dropped, unless it is kept or completes a stop
+    /// string.
+    /// </summary>
     public string End(int token)
     {
         if (stream is null)

@@ -17,8 +17,8 @@ public sealed record GenerationRequest
     public bool ReturnLogprobs { get; init; }
 
     /// <summary>
-    /// First prompt position whose log-probability is wanted (given what stands before it; position 0 has none); -1 or the
-    /// prompt's length for none. Needs <see cref="ReturnLogprobs"/>.
+    /// First prompt position whose log-probability is wanted (given what stands before it; position 0 has none); -1 or
+    /// the prompt's length for none. Needs <see cref="ReturnLogprobs"/>.
     /// </summary>
     public int PromptLogprobStart { get; init; } = -1;
 
@@ -44,7 +44,9 @@ public sealed record GenerationChunk
     /// <summary>Text that no later token can change; empty without a tokenizer.</summary>
     public string Text { get; init; } = "";
 
-    /// <summary>The new tokens; their text may come in a later chunk, or never (a stop string, a half character).</summary>
+    /// <summary>
+    /// The new tokens; their text may come in a later chunk, or never (a stop string, a half character).
+    /// </summary>
     public IReadOnlyList<int> Tokens { get; init; } = [];
 
     /// <summary>One for each of <see cref="Tokens"/> when asked for.</summary>

@@ -10,12 +10,14 @@ public interface IEngine
     EngineLoad Load { get; }
 
     /// <summary>
-    /// Checks the request and queues it. The rejection is null if it was taken; then the chunks come until one carries a finish.
-    /// Cancelling the enumeration ends the request at once and frees what it held.
+    /// Checks the request and queues it. The rejection is null if it was taken; then the chunks come until one carries
+    /// a finish. Cancelling the enumeration ends the request at once and frees what it held.
     /// </summary>
     Submission Submit(GenerationRequest request);
 
-    /// <summary>Ends live requests whose id starts with the prefix; all of them for an empty prefix. Returns how many.</summary>
+    /// <summary>
+    /// Ends live requests whose id starts with the prefix; all of them for an empty prefix. Returns how many.
+    /// </summary>
     int Abort(string idPrefix);
 
     /// <summary>Drops every cached prefix if nothing is running; false if something is.</summary>

@@ -4,7 +4,9 @@ using LsglangSharp.Runtime.Scheduling;
 
 namespace LsglangSharp.Runtime.Generation;
 
-/// <summary>A request that has been taken: its sequence, how its tokens are chosen, its text and who reads it.</summary>
+/// <summary>
+/// A request that has been taken: its sequence, how its tokens are chosen, its text and who reads it.
+/// </summary>
 internal sealed class LiveRequest
 {
     private readonly int[] _endTokens;

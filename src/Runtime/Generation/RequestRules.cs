@@ -25,7 +25,9 @@ internal sealed class RequestRules(EngineLimits limits, bool hasText)
                 : null);
     }
 
-    /// <summary>How many tokens it may generate: its own limit or what the context and the cache have room for.</summary>
+    /// <summary>
+    /// How many tokens it may generate: its own limit or what the context and the cache have room for.
+    /// </summary>
     public int NewTokensMax(GenerationRequest request)
     {
         var room = limits.Steps.SequenceTokensMax - request.Prompt.Count;

@@ -5,8 +5,8 @@ using LsglangSharp.Runtime.Scheduling;
 namespace LsglangSharp.Runtime.Generation;
 
 /// <summary>
-/// The whole life of requests, one step after the other, without a thread or a clock: plan, forward, sample, stop. The engine
-/// drives it from its thread, simulations drive it directly.
+/// The whole life of requests, one step after the other, without a thread or a clock: plan, forward, sample, stop. The
+/// engine drives it from its thread, simulations drive it directly.
 /// </summary>
 internal sealed class StepLoop
 {

@@ -1,6 +1,9 @@
 namespace LsglangSharp.Runtime.Generation;
 
-/// <summary>Tokens a second over the last whole seconds, in one bucket a second. One writer; readers may see a bucket early or late.</summary>
+/// <summary>
+/// Tokens a second over the last whole seconds, in one bucket a second. One writer; readers may see a bucket early or
+/// late.
+/// </summary>
 internal sealed class Throughput
 {
     private const int Seconds = 5;

@@ -2,7 +2,9 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.KvCache;
 
-/// <summary>Pages of the KV cache by number, each counted by those who hold it. A page that nobody holds is free.</summary>
+/// <summary>
+/// Pages of the KV cache by number, each counted by those who hold it. A page that nobody holds is free.
+/// </summary>
 public sealed class PagePool
 {
     private readonly int[] _references;

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace LsglangSharp.Runtime.KvCache;
 
 /// <summary>
-/// A run of whole pages in the tree: the tokens they hold and the pages, behind everything that its parents hold. A root holds
-/// nothing and stands for a salt.
+/// A run of whole pages in the tree: the tokens they hold and the pages, behind everything that its parents hold. A
+/// root holds nothing and stands for a salt.
 /// </summary>
 public sealed class PrefixNode
 {
@@ -73,7 +73,9 @@ public sealed class PrefixNode
         return sharedPages == 0 ? null : child;
     }
 
-    /// <summary>False if another child has the same hash but other tokens: then there is no place for this one.</summary>
+    /// <summary>
+    /// False if another child has the same hash but other tokens: then there is no place for this one.
+    /// </summary>
     internal bool TryAdd(PrefixNode child) => _children.TryAdd(child.Key(), child);
 
     internal void Remove(PrefixNode child) => _children.Remove(child.Key());
@@ -102,7 +104,10 @@ public sealed class PrefixNode
 
     private ulong Key() => Hash(_tokens.AsSpan(0, _pageSize));
 
-    /// <summary>FNV-1a over whole tokens, mixed at the end. A collision costs a cache hit, never a wrong one: tokens are compared.</summary>
+    /// <summary>
+    /// FNV-1a over whole tokens, mixed at the end. A collision costs a cache hit, never a wrong one: tokens are
+    /// compared.
+    /// </summary>
     private static ulong Hash(ReadOnlySpan<int> tokens)
     {
         var hash = 14695981039346656037UL;

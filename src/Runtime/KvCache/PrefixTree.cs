@@ -3,12 +3,14 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.KvCache;
 
 /// <summary>
-/// Which prefixes are in the cache: a radix tree over token ids, in whole pages, one root a salt. The tree holds each of its pages
-/// once. A sequence locks the path it reads; what nobody reads is evicted leaf first, least recently used first.
+/// Which prefixes are in the cache: a radix tree over token ids, in whole pages, one root a salt. The tree holds each
+/// of its pages once. A sequence locks the path it reads; what nobody reads is evicted leaf first, least recently used
+/// first.
 /// </summary>
 /// <remarks>
-/// Unlocked nodes form a list by time of last use. Unlocking walks from the leaf to the root and appends, so that a parent always
-/// stands behind its children: the oldest node of the list is a leaf, and evicting takes constant time and allocates nothing.
+/// Unlocked nodes form a list by time of last use. Unlocking walks from the leaf to the root and appends, so that a
+/// parent always stands behind its children: the oldest node of the list is a leaf, and evicting takes constant time
+/// and allocates nothing.
 /// </remarks>
 public sealed class PrefixTree(PagePool pool, int pageSize)
 {
@@ -25,8 +27,8 @@ public sealed class PrefixTree(PagePool pool, int pageSize)
     public IEnumerable<PrefixNode> Roots => _roots.Values;
 
     /// <summary>
-    /// The longest cached prefix of the tokens: its pages are added to the list, held once more each, and its path is locked
-    /// until <see cref="Unlock"/>.
+    /// The longest cached prefix of the tokens: its pages are added to the list, held once more each, and its path is
+    /// locked until <see cref="Unlock"/>.
     /// </summary>
     public PrefixNode Match(string salt, ReadOnlySpan<int> tokens, PageList pages)
     {
@@ -40,7 +42,9 @@ public sealed class PrefixTree(PagePool pool, int pageSize)
         return Descend(root, tokens, pages);
     }
 
-    /// <summary>Goes on from a locked node, after which the list's pages end, as far as the tokens are cached by now.</summary>
+    /// <summary>
+    /// Goes on from a locked node, after which the list's pages end, as far as the tokens are cached by now.
+    /// </summary>
     public PrefixNode Descend(PrefixNode node, ReadOnlySpan<int> tokens, PageList pages)
     {
         Check.That(pages.Count * pageSize == node.End);
@@ -80,8 +84,8 @@ public sealed class PrefixTree(PagePool pool, int pageSize)
     }
 
     /// <summary>
-    /// Adds what lies between the locked node and the end of the tokens (whole pages), and moves the lock there. A page that
-    /// the tree has already by now replaces the caller's in its list.
+    /// Adds what lies between the locked node and the end of the tokens (whole pages), and moves the lock there. A page
+    /// that the tree has already by now replaces the caller's in its list.
     /// </summary>
     public PrefixNode Extend(PrefixNode node, ReadOnlySpan<int> tokens, Span<int> pages)
     {

@@ -1,8 +1,8 @@
 namespace LsglangSharp.Runtime.Sampling;
 
 /// <summary>
-/// The tokens that top-k, top-p and min-p leave. All three keep a prefix of the tokens in falling order, so that the shortest of
-/// the three prefixes is wanted: found by partial selection, without sorting the vocabulary.
+/// The tokens that top-k, top-p and min-p leave. All three keep a prefix of the tokens in falling order, so that the
+/// shortest of the three prefixes is wanted: found by partial selection, without sorting the vocabulary.
 /// </summary>
 internal sealed class Nucleus(int vocabulary)
 {
@@ -12,8 +12,8 @@ internal sealed class Nucleus(int vocabulary)
     private const int BlockLength = 256;
 
     /// <summary>
-    /// Weights relative to the largest, from which on candidates are looked for: most distributions have what is wanted among
-    /// those, and a few hundred candidates instead of the whole vocabulary.
+    /// Weights relative to the largest, from which on candidates are looked for: most distributions have what is wanted
+    /// among those, and a few hundred candidates instead of the whole vocabulary.
     /// </summary>
     private static readonly float[] _bounds = [1e-3f, 1e-6f, float.Epsilon];
 
@@ -116,8 +116,8 @@ internal sealed class Nucleus(int vocabulary)
     }
 
     /// <summary>
-    /// A score that at least so many tokens reach: so many blocks have a maximum that does. Minus infinity when there are fewer
-    /// blocks than that.
+    /// A score that at least so many tokens reach: so many blocks have a maximum that does. Minus infinity when there
+    /// are fewer blocks than that.
     /// </summary>
     private float LowerBound(ReadOnlySpan<float> scores, int count)
     {
@@ -218,8 +218,8 @@ internal sealed class Nucleus(int vocabulary)
     }
 
     /// <summary>
-    /// Splits two or more different keys around the median of three: greater ones first. Returns how many stand in front, at
-    /// least one and not all.
+    /// Splits two or more different keys around the median of three: greater ones first. Returns how many stand in
+    /// front, at least one and not all.
     /// </summary>
     private static int Split(Span<ulong> keys)
     {

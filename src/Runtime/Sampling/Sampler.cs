@@ -18,9 +18,9 @@ public enum SamplingFault
 }
 
 /// <summary>
-/// Chooses tokens from rows of logits: penalties, mask and bias, temperature, softmax, then top-k, top-p and min-p cut the same
-/// distribution jointly, then one draw. One thread; its buffers serve all requests. No pass over the vocabulary is made that the
-/// request does not need: greedy without adjustments is one search for the maximum.
+/// Chooses tokens from rows of logits: penalties, mask and bias, temperature, softmax, then top-k, top-p and min-p cut
+/// the same distribution jointly, then one draw. One thread; its buffers serve all requests. No pass over the
+/// vocabulary is made that the request does not need: greedy without adjustments is one search for the maximum.
 /// </summary>
 public sealed class Sampler
 {
@@ -74,7 +74,9 @@ public sealed class Sampler
         return _nucleus.Draw(_weights, state.NextUniform());
     }
 
-    /// <summary>Takes a row as it is, for log-probabilities of a prompt. False with <see cref="Fault"/> set if it is broken.</summary>
+    /// <summary>
+    /// Takes a row as it is, for log-probabilities of a prompt. False with <see cref="Fault"/> set if it is broken.
+    /// </summary>
     public bool Score(ReadOnlySpan<float> logits)
     {
         _temperature = 1;
@@ -83,8 +85,8 @@ public sealed class Sampler
     }
 
     /// <summary>
-    /// Log-probability of a token in the row last given to <see cref="Sample"/> or <see cref="Score"/>: after penalties, mask, bias
-    /// and temperature, before any cut.
+    /// Log-probability of a token in the row last given to <see cref="Sample"/> or <see cref="Score"/>: after
+    /// penalties, mask, bias and temperature, before any cut.
     /// </summary>
     public float LogprobOf(int token, ReadOnlySpan<float> logits)
     {
@@ -93,7 +95,9 @@ public sealed class Sampler
         return (float)((((double)scores[token] - _max) / _temperature) - _logTotal);
     }
 
-    /// <summary>The most probable tokens of that row, ties by lower id, with their log-probabilities. Returns how many.</summary>
+    /// <summary>
+    /// The most probable tokens of that row, ties by lower id, with their log-probabilities. Returns how many.
+    /// </summary>
     public int Top(ReadOnlySpan<float> logits, Span<int> tokens, Span<float> logprobs)
     {
         var count = Math.Min(tokens.Length, Vocabulary);

@@ -1,8 +1,8 @@
 namespace LsglangSharp.Runtime.Sampling;
 
 /// <summary>
-/// How the next token is chosen and when to stop. Defaults and ranges as in sglang's SamplingParams; <see cref="Validate"/> says
-/// what is out of range.
+/// How the next token is chosen and when to stop. Defaults and ranges as in sglang's SamplingParams; <see
+/// cref="Validate"/> says what is out of range.
 /// </summary>
 public sealed record SamplingOptions
 {

@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace LsglangSharp.Runtime.Sampling;
 
-/// <summary>What sampling remembers of one request: its options in the form that each token needs, and what it has generated.</summary>
+/// <summary>
+/// What sampling remembers of one request: its options in the form that each token needs, and what it has generated.
+/// </summary>
 public sealed class SamplingState
 {
     /// <summary>Below this a temperature means greedy, as in sglang.</summary>
@@ -67,7 +69,9 @@ public sealed class SamplingState
         }
     }
 
-    /// <summary>Penalties, then what a minimum length forbids, then the biases: sparse edits of a copy of the logits.</summary>
+    /// <summary>
+    /// Penalties, then what a minimum length forbids, then the biases: sparse edits of a copy of the logits.
+    /// </summary>
     public void Adjust(Span<float> logits)
     {
         if (_counts is not null)
@@ -93,6 +97,8 @@ public sealed class SamplingState
         }
     }
 
-    /// <summary>The random number in [0, 1) that decides the next token: a function of seed and position only.</summary>
+    /// <summary>
+    /// The random number in [0, 1) that decides the next token: a function of seed and position only.
+    /// </summary>
     public double NextUniform() => SeededUniform.At(_seed, _generated);
 }

@@ -1,8 +1,8 @@
 namespace LsglangSharp.Runtime.Sampling;
 
 /// <summary>
-/// Random numbers without a state: the one of a position does not depend on what was drawn before, nor for whom. SplitMix64
-/// (Steele, Lea and Flood 2014) as a counter-based generator.
+/// Random numbers without a state: the one of a position does not depend on what was drawn before, nor for whom.
+/// SplitMix64 (Steele, Lea and Flood 2014) as a counter-based generator.
 /// </summary>
 public static class SeededUniform
 {

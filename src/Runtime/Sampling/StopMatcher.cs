@@ -3,8 +3,8 @@ using System.Text;
 namespace LsglangSharp.Runtime.Sampling;
 
 /// <summary>
-/// Finds stop strings in text that comes in pieces and lets out only what cannot become a part of one. The match that is complete
-/// first wins, the longer of two that end together; so the result does not depend on where the pieces end.
+/// Finds stop strings in text that comes in pieces and lets out only what cannot become a part of one. The match that
+/// is complete first wins, the longer of two that end together; so the result does not depend on where the pieces end.
 /// </summary>
 public sealed class StopMatcher
 {
@@ -29,7 +29,8 @@ public sealed class StopMatcher
     public string Held => _held.ToString();
 
     /// <summary>
-    /// Text that may be shown now. When a stop string is found: all before it, with itself if <paramref name="keepStop"/>.
+    /// Text that may be shown now. When a stop string is found: all before it, with itself if <paramref
+    /// name="keepStop"/>.
     /// </summary>
     public string Push(string piece, bool keepStop = false)
     {
@@ -60,7 +61,9 @@ public sealed class StopMatcher
     /// <summary>The rest, when no more text comes.</summary>
     public string Flush() => Matched is null ? Take(_held.Length) : "";
 
-    /// <summary>One character on for every stop string (Knuth, Morris and Pratt); the longest that is complete now.</summary>
+    /// <summary>
+    /// One character on for every stop string (Knuth, Morris and Pratt); the longest that is complete now.
+    /// </summary>
     private string? Advance(char c)
     {
         string? found = null;

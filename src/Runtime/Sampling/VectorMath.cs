@@ -4,7 +4,9 @@ using System.Runtime.Intrinsics;
 
 namespace LsglangSharp.Runtime.Sampling;
 
-/// <summary>The passes over a whole row of logits. Where the machine has narrower vectors, the runtime splits these.</summary>
+/// <summary>
+/// The passes over a whole row of logits. Where the machine has narrower vectors, the runtime splits these.
+/// </summary>
 internal static class VectorMath
 {
     private const int Lanes = 16;
@@ -88,8 +90,8 @@ internal static class VectorMath
     }
 
     /// <summary>
-    /// weights = exp((logits - max) / temperature). Returns their sum, and the sum of each block of <paramref name="blockLength"/>
-    /// (a multiple of 16) in <paramref name="blockSums"/>.
+    /// weights = exp((logits - max) / temperature). Returns their sum, and the sum of each block of <paramref
+    /// name="blockLength"/> (a multiple of 16) in <paramref name="blockSums"/>.
     /// </summary>
     public static double Exponentials(
         ReadOnlySpan<float> logits, float max, float temperature, Span<float> weights, Span<double> blockSums, int blockLength)
@@ -159,8 +161,8 @@ internal static class VectorMath
     }
 
     /// <summary>
-    /// e^x for x ≤ 0, within 2 units in the last place; 0 below the smallest normal number. x = n ln 2 + r with |r| ≤ ln 2 / 2, and
-    /// e^r by a polynomial of degree 7, whose remainder is below r^8 / 8! = 5e-9.
+    /// e^x for x ≤ 0, within 2 units in the last place; 0 below the smallest normal number. x = n ln 2 + r with |r| ≤
+    /// ln 2 / 2, and e^r by a polynomial of degree 7, whose remainder is below r^8 / 8! = 5e-9.
     /// </summary>
     private static Vector512<float> Exp(Vector512<float> x)
     {

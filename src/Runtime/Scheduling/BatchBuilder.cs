@@ -24,7 +24,9 @@ public sealed class BatchBuilder(SchedulerLimits limits)
         Batch.QueryStarts[0] = 0;
     }
 
-    /// <summary>How many of the next tokens' logits can still be had in this step: a chunk ends where they run out.</summary>
+    /// <summary>
+    /// How many of the next tokens' logits can still be had in this step: a chunk ends where they run out.
+    /// </summary>
     public int LimitByLogits(Sequence sequence, int tokens)
     {
         var first = Math.Max(sequence.Computed, Math.Max(sequence.LogitsFrom, sequence.LogitsDone));

@@ -4,7 +4,8 @@ namespace LsglangSharp.Runtime.Scheduling;
 public static class Choice
 {
     /// <summary>
-    /// By other policies than first come, first served the oldest request can be overtaken for ever; after this many it goes first.
+    /// By other policies than first come, first served the oldest request can be overtaken for ever; after this many it
+    /// goes first.
     /// </summary>
     public const int OvertakenMax = 64;
 

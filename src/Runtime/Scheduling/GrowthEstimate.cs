@@ -1,8 +1,8 @@
 namespace LsglangSharp.Runtime.Scheduling;
 
 /// <summary>
-/// Which share of their output limit running requests are expected to use: most stop early. Starts careful, decays while all goes
-/// well, and is measured anew when the cache was full after all. Constants as sglang's.
+/// Which share of their output limit running requests are expected to use: most stop early. Starts careful, decays
+/// while all goes well, and is measured anew when the cache was full after all. Constants as sglang's.
 /// </summary>
 public sealed class GrowthEstimate(double conservativeness)
 {

@@ -5,13 +5,15 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.Scheduling;
 
 /// <summary>
-/// Decides what each step runs: all running sequences continue, prompts are read in chunks beside them, the queue is admitted while
-/// there is room, and when the cache is full somebody goes back to the queue. Only state and limits go in; it knows no clock, no
-/// thread and no model.
+/// Decides what each step runs: all running sequences continue, prompts are read in chunks beside them, the queue is
+/// admitted while there is room, and when the cache is full somebody goes back to the queue. Only state and limits go
+/// in; it knows no clock, no thread and no model.
 /// </summary>
 public sealed class Scheduler
 {
-    /// <summary>The policy that orders by cached prefix looks this far into the queue: a look-up reads the whole prompt.</summary>
+    /// <summary>
+    /// The policy that orders by cached prefix looks this far into the queue: a look-up reads the whole prompt.
+    /// </summary>
     private const int LookUpsMax = 128;
 
     /// <summary>A request that did not fit is looked at again when pages have come free, and now and then.</summary>
@@ -225,7 +227,9 @@ public sealed class Scheduler
         CountCached(sequence);
     }
 
-    /// <summary>Another sequence computes this one's next page in this very step: wait for it instead of doing it twice.</summary>
+    /// <summary>
+    /// Another sequence computes this one's next page in this very step: wait for it instead of doing it twice.
+    /// </summary>
     private bool IsBeingComputed(Sequence sequence)
     {
         var pageEnd = sequence.Computed + _limits.PageSize;
@@ -290,8 +294,8 @@ public sealed class Scheduler
     }
 
     /// <summary>
-    /// Whoever is next but does not fit keeps those behind it waiting, so that it is not starved by smaller ones. With nothing
-    /// running everything fits.
+    /// Whoever is next but does not fit keeps those behind it waiting, so that it is not starved by smaller ones. With
+    /// nothing running everything fits.
     /// </summary>
     private bool TryStart(Sequence sequence)
     {
@@ -332,7 +336,9 @@ public sealed class Scheduler
         return needed <= AvailablePages;
     }
 
-    /// <summary>If only prompts are left and none can take another page, somebody must go, but never the oldest.</summary>
+    /// <summary>
+    /// If only prompts are left and none can take another page, somebody must go, but never the oldest.
+    /// </summary>
     private void Unblock()
     {
         while (_step.Sequences.Length == 0 && _running.Count > 0)
@@ -362,7 +368,9 @@ public sealed class Scheduler
         _growth.AfterRetraction(_running);
     }
 
-    /// <summary>Gives all pages back; those that are full and computed stay in the prefix cache until somebody needs the room.</summary>
+    /// <summary>
+    /// Gives all pages back; those that are full and computed stay in the prefix cache until somebody needs the room.
+    /// </summary>
     private void LetGo(Sequence sequence)
     {
         Share(sequence);

@@ -42,7 +42,9 @@ public sealed record SchedulerOptions
     /// <summary>How much less urgent a running request must be to be sent back for a waiting one.</summary>
     public int PriorityPreemptionThreshold { get; init; } = 10;
 
-    /// <summary>Above 1 keeps more pages free for what running requests will still generate: fewer retractions.</summary>
+    /// <summary>
+    /// Above 1 keeps more pages free for what running requests will still generate: fewer retractions.
+    /// </summary>
     public double Conservativeness { get; init; } = 1;
 
     /// <summary>Prefixes are kept and shared.</summary>

@@ -13,7 +13,9 @@ public enum SequenceState
     Ended,
 }
 
-/// <summary>The tokens of a request, prompt and output, and where their keys and values lie. The scheduler owns it.</summary>
+/// <summary>
+/// The tokens of a request, prompt and output, and where their keys and values lie. The scheduler owns it.
+/// </summary>
 public sealed class Sequence
 {
     private int[] _tokens;
@@ -86,7 +88,9 @@ public sealed class Sequence
     /// <summary>Tokens of this sequence in the step that is being built or run.</summary>
     internal int StepTokens { get; set; }
 
-    /// <summary>That step reads a prompt (or, sent back, what was generated before): its pages are worth sharing at once.</summary>
+    /// <summary>
+    /// That step reads a prompt (or, sent back, what was generated before): its pages are worth sharing at once.
+    /// </summary>
     internal bool StepIsPrefill { get; set; }
 
     /// <summary>Cached tokens as last looked up, for the policy that orders by them.</summary>
@@ -110,8 +114,8 @@ public sealed class Sequence
     }
 
     /// <summary>
-    /// The first position that must be computed for its logits' sake, whatever is cached: where log-probabilities of the prompt
-    /// are still wanted, else the last one.
+    /// The first position that must be computed for its logits' sake, whatever is cached: where log-probabilities of
+    /// the prompt are still wanted, else the last one.
     /// </summary>
     internal int FirstPositionNeeded()
     {

@@ -2,7 +2,9 @@ using LsglangSharp.Runtime.Ports;
 
 namespace LsglangSharp.Runtime.Tests.Generation;
 
-/// <summary>Holds the step thread before each step until the test lets it on: so that tests do not depend on time.</summary>
+/// <summary>
+/// Holds the step thread before each step until the test lets it on: so that tests do not depend on time.
+/// </summary>
 internal sealed class Gate : IDisposable
 {
     private readonly SemaphoreSlim _steps = new(0);

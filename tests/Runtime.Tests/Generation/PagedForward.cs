@@ -3,8 +3,8 @@ using LsglangSharp.Runtime.Ports;
 namespace LsglangSharp.Runtime.Tests.Generation;
 
 /// <summary>
-/// A model without weights whose logits are a hash of the whole history, read back through the page tables from what was stored in
-/// the cache. A wrong page, slot, position or length gives another token.
+/// A model without weights whose logits are a hash of the whole history, read back through the page tables from what
+/// was stored in the cache. A wrong page, slot, position or length gives another token.
 /// </summary>
 internal sealed class PagedForward(int vocabulary, int slots, int pageSize) : IForward
 {

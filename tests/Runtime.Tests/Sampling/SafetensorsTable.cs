@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace LsglangSharp.Runtime.Tests.Sampling;
 
-/// <summary>Reads the tensors of a truth table: the few lines that a test needs, independent of the product's reader.</summary>
+/// <summary>
+/// Reads the tensors of a truth table: the few lines that a test needs, independent of the product's reader.
+/// </summary>
 internal sealed class SafetensorsTable
 {
     private readonly byte[] _bytes;

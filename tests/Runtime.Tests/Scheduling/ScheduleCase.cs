@@ -8,7 +8,9 @@ namespace LsglangSharp.Runtime.Tests.Scheduling;
 internal sealed record ScheduleCase(
     int Vocabulary, EngineLimits Limits, SchedulerOptions Options, IReadOnlyList<ScheduleCase.Arrival> Arrivals)
 {
-    /// <summary>A request, the step before which it comes, and the step before which it is cancelled, if it is.</summary>
+    /// <summary>
+    /// A request, the step before which it comes, and the step before which it is cancelled, if it is.
+    /// </summary>
     public sealed record Arrival(GenerationRequest Request, int Step, int? CancelStep);
 
     public static ScheduleCase Make(int seed)

@@ -254,7 +254,9 @@ public sealed class SchedulerTests
         scheduler.End(sequence);
     }
 
-    /// <summary>Plans, pretends to run, and appends a token where the end was reached. Returns the tokens of the step.</summary>
+    /// <summary>
+    /// Plans, pretends to run, and appends a token where the end was reached. Returns the tokens of the step.
+    /// </summary>
     private static int Step(Scheduler scheduler)
     {
         if (!scheduler.Plan())

@@ -8,8 +8,8 @@ using LsglangSharp.Runtime.Tests.Generation;
 namespace LsglangSharp.Runtime.Tests.Scheduling;
 
 /// <summary>
-/// Runs one case to its end and checks at every step what must always hold, and at the end that each answer is what the request
-/// gives alone and that nothing is left behind.
+/// Runs one case to its end and checks at every step what must always hold, and at the end that each answer is what the
+/// request gives alone and that nothing is left behind.
 /// </summary>
 internal sealed class Simulation
 {
@@ -99,7 +99,9 @@ internal sealed class Simulation
         }
     }
 
-    /// <summary>Every page is held exactly as often as somebody has it, and every node is locked by exactly those who read it.</summary>
+    /// <summary>
+    /// Every page is held exactly as often as somebody has it, and every node is locked by exactly those who read it.
+    /// </summary>
     private void CheckPages()
     {
         var scheduler = _loop.Scheduler;
