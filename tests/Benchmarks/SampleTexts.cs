@@ -5,8 +5,8 @@ using LsglangSharp.Support;
 namespace LsglangSharp.Benchmarks;
 
 /// <summary>
-/// Texts of any length to encode. Prose and mixed text are drawn from the words of a vocabulary, whose ids are about in the
-/// order of frequency, with a probability that falls as one over the rank; code is this repository's.
+/// Texts of any length to encode. Prose and mixed text are drawn from the words of a vocabulary, whose ids are about in
+/// the order of frequency, with a probability that falls as one over the rank; code is this repository's.
 /// </summary>
 internal static class SampleTexts
 {
@@ -16,7 +16,7 @@ internal static class SampleTexts
     public static string Prose(Tokenizer tokenizer, int bytes)
     {
         var random = new Random(Seed);
-        var words = Words(tokenizer, token => token.Length > 2 && token[0] == ' ' && token.Skip(1).All(char.IsAsciiLetterLower));
+        var words = Words(tokenizer, token => IsWord(token, char.IsAsciiLetterLower));
         var text = new StringBuilder();
         while (text.Length < bytes)
         {
@@ -57,14 +57,15 @@ internal static class SampleTexts
     public static string Mixed(Tokenizer tokenizer, int bytes)
     {
         var random = new Random(Seed);
-        var east = Words(tokenizer, token => token.Length > 0 && token.All(unit => unit is >= '\u3040' and <= '\uD7A3'));
+        var east = Words(tokenizer, token => token.Length > 0 && token.All(IsEastern));
         if (east.Count < 1000)
         {
             // A vocabulary without them: any characters of the common ranges.
-            east = [.. Enumerable.Range(0x4E00, 3000).Concat(Enumerable.Range(0x3041, 150)).Select(code => ((char)code).ToString())];
+            var codes = Enumerable.Range(0x4E00, 3000).Concat(Enumerable.Range(0x3041, 150));
+            east = [.. codes.Select(code => ((char)code).ToString())];
         }
 
-        var english = Words(tokenizer, token => token.Length > 2 && token[0] == ' ' && token.Skip(1).All(char.IsAsciiLetter));
+        var english = Words(tokenizer, token => IsWord(token, char.IsAsciiLetter));
         var text = new StringBuilder();
         var length = 0;
         while (length < bytes)
@@ -84,6 +85,11 @@ internal static class SampleTexts
 
         return text.ToString();
     }
+
+    private static bool IsWord(string token, Func<char, bool> isLetter) =>
+        token.Length > 2 && token[0] == ' ' && token.Skip(1).All(isLetter);
+
+    private static bool IsEastern(char unit) => unit is >= '\u3040' and <= '\uD7A3';
 
     private static List<string> Words(Tokenizer tokenizer, Func<string, bool> wanted) =>
         [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => !tokenizer.IsSpecial(id))

@@ -8,8 +8,8 @@ using LsglangSharp.Support;
 namespace LsglangSharp.Benchmarks;
 
 /// <summary>
-/// Times encoding against @huggingface/tokenizers on the same texts, round by round in turn, and prints MB/s and their ratio:
-/// tokenizer [text-file]. The peer runs in Node.js and is left out where Node.js or the package is missing.
+/// Times encoding against @huggingface/tokenizers on the same texts, round by round in turn, and prints MB/s and their
+/// ratio: tokenizer [text-file]. The peer runs in Node.js and is left out where Node.js or the package is missing.
 /// </summary>
 internal static class TokenizerBenchmark
 {

@@ -4,8 +4,8 @@ using LsglangSharp.Runtime.Text.Patterns;
 namespace LsglangSharp.Runtime.Text;
 
 /// <summary>
-/// Finds added tokens in a text: the leftmost, there the longest. A trie of UTF-16 units, entered only where a first unit
-/// of a token stands.
+/// Finds added tokens in a text: the leftmost, there the longest. A trie of UTF-16 units, entered only where the first
+/// unit of a token stands.
 /// </summary>
 internal sealed class AddedTokenFinder
 {
@@ -52,8 +52,8 @@ internal sealed class AddedTokenFinder
     public bool IsEmpty { get; }
 
     /// <summary>
-    /// The next token at or after <paramref name="position"/>, which becomes the place behind the match; white space that
-    /// the token takes along belongs to [start, end), but start is never before <paramref name="free"/>.
+    /// The next token at or after <paramref name="position"/>, which becomes the place behind the match. White space
+    /// that the token takes along belongs to [start, end), but none before <paramref name="free"/>.
     /// </summary>
     public AddedToken? Next(ReadOnlySpan<char> text, int free, ref int position, out int start, out int end)
     {

@@ -37,7 +37,7 @@ public sealed class StreamingDetokenizer
         _strip = _tokens.Options.StripCount;
     }
 
-    /// <summary>Takes one token and returns the text that is settled now, often empty; unknown ids are no text.</summary>
+    /// <summary>Takes one token and returns the text that is settled now; unknown ids are no text.</summary>
     public string Push(int id)
     {
         Take(id);
@@ -134,7 +134,8 @@ public sealed class StreamingDetokenizer
         }
 
         Keep([value]);
-        var status = Rune.DecodeFromUtf8(_pending.AsSpan(_validLength, _pendingLength - _validLength), out _, out var length);
+        var rest = _pending.AsSpan(_validLength, _pendingLength - _validLength);
+        var status = Rune.DecodeFromUtf8(rest, out _, out var length);
         if (status == OperationStatus.Done)
         {
             _validLength += length;

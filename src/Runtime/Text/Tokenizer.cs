@@ -90,10 +90,10 @@ public sealed class Tokenizer
 
     internal TokenBytes Bytes { get; }
 
-    /// <summary>Work done by all encodings that ended, for tests of linearity: look-ups and characters examined.</summary>
+    /// <summary>Work done by the encodings that ended, to test linearity: look-ups and characters examined.</summary>
     internal long Work { get; private set; }
 
-    /// <summary>Reads tokenizer.json, or tiktoken.model where there is none, and tokenizer_config.json and templates.</summary>
+    /// <summary>Reads tokenizer.json or else tiktoken.model, then tokenizer_config.json and templates.</summary>
     public static Tokenizer Load(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
@@ -103,14 +103,21 @@ public sealed class Tokenizer
             return new Tokenizer(TokenizerJson.Load(path), TokenizerConfig.Load(folder));
         }
 
+        var ranks = Path.Combine(folder, "tiktoken.model");
+        if (File.Exists(ranks))
+        {
+            var config = TokenizerConfig.Load(folder);
+            return new Tokenizer(TiktokenFile.Load(ranks, config.AddedTokens), config);
+        }
+
         throw new ConfigurationException(Directory.Exists(folder)
-            ? $"{folder}: there is no tokenizer.json; give a folder that has one, or start without a tokenizer"
+            ? $"{folder}: no tokenizer.json and no tiktoken.model; give a folder with one, or start without a tokenizer"
             : $"{folder}: no such folder");
     }
 
     /// <summary>
-    /// The token ids of a text. Added tokens in it are recognised, special ones too; <paramref name="addSpecialTokens"/>
-    /// is about those that the tokenizer puts around every text.
+    /// The token ids of a text. Added tokens in it are recognised, special ones too;
+    /// <paramref name="addSpecialTokens"/> is about those that the tokenizer puts around every text.
     /// </summary>
     public int[] Encode(string text, bool addSpecialTokens) => Encode(text, addSpecialTokens, parseSpecialTokens: true);
 
@@ -169,8 +176,9 @@ public sealed class Tokenizer
     private int? IdOrNull(string? token) => token is null ? null : TokenId(token);
 
     // Tokens that are looked for in normalised text are looked for in their own normalised form.
-    private AddedTokenFinder Finder(IEnumerable<AddedToken> tokens) => new(tokens.Select(token =>
-        (token.IsNormalized && _normalizer is not null ? _normalizer.Apply(WellFormed(token.Content)) : token.Content, token)));
+    private AddedTokenFinder Finder(IEnumerable<AddedToken> tokens) => new(tokens.Select(token => (
+        token.IsNormalized && _normalizer is not null ? _normalizer.Apply(WellFormed(token.Content)) : token.Content,
+        token)));
 
     // Half a surrogate pair is no character; UTF-8 has U+FFFD for it.
     private static string WellFormed(string text)

@@ -110,12 +110,14 @@ internal sealed record TokenizerConfig
 
         if (template.ValueKind != JsonValueKind.Array)
         {
-            throw new ConfigurationException($"{path}: chat_template is neither a string nor a list of named templates");
+            throw new ConfigurationException($"{path}: chat_template is neither a string nor a list of templates");
         }
     }
 
     private static string? Text(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()
+            : null;
 
     // A string, or an object with the string as its content.
     private static string? Token(JsonElement root, string name, string path)

@@ -58,13 +58,13 @@ public class NormalizationTests
         var random = new Random(5);
         string[] parts =
         [
-            "a", "e", "é", "\u0301", "\u0323", "\u0315", "\u1EC7", "\u1100", "\u1161", "\u11A8", "\uAC00", "字", "\u0958",
-            "\u093C", "\U0001D15E", "\U0001F600", "\u3099", "か", "\u0344", "\u05D0", "\u05BC", " ",
+            "a", "e", "é", "\u0301", "\u0323", "\u0315", "\u1EC7", "\u1100", "\u1161", "\u11A8", "\uAC00",
+            "字", "\u0958", "\u093C", "\U0001D15E", "\U0001F600", "\u3099", "か", "\u0344", "\u05D0", "\u05BC", " ",
         ];
         for (var round = 0; round < 5000; round++)
         {
-            var text = string.Concat(Enumerable.Range(0, random.Next(10)).Select(_ => parts[random.Next(parts.Length)]));
-            var other = string.Concat(Enumerable.Range(0, random.Next(10)).Select(_ => parts[random.Next(parts.Length)]));
+            var text = string.Concat(random.GetItems(parts, random.Next(10)));
+            var other = string.Concat(random.GetItems(parts, random.Next(10)));
 
             Assert.Equal(Nfc(text), Nfc(Nfc(text)));
             Assert.Equal(Nfd(text), Nfd(Nfc(text)));
@@ -114,7 +114,7 @@ public class NormalizationTests
     [InlineData("""{"type":"Replace","pattern":{"Regex":" {2,}"},"content":"▁"}""", "a   b c", "a▁b c")]
     [InlineData("""{"type":"Replace","pattern":{"Regex":"x*"},"content":"-"}""", "axb", "-a-b-")]
     [InlineData("""{"type":"ByteLevel"}""", "a é", "aĠÃ©")]
-    [InlineData("""{"type":"Sequence","normalizers":[{"type":"Lowercase"},{"type":"Prepend","prepend":"A"}]}""", "B", "Ab")]
+    [InlineData("""{"type":"Sequence","normalizers":[{"type":"Lowercase"},{"type":"Strip"}]}""", " B", "b")]
     [InlineData("""{"type":"Sequence","normalizers":[]}""", "B", "B")]
     public void Normalizers_do_what_their_type_says(string normalizer, string text, string expected) =>
         Assert.Equal(expected, Apply(normalizer, text));

@@ -1,4 +1,4 @@
-using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using LsglangSharp.Runtime.Text.Patterns;
 using LsglangSharp.Runtime.Text.Splitting;
@@ -152,7 +152,7 @@ public class PatternTests
                     var actual = scanner.Match(text, start, ref examined);
                     Assert.True(
                         expected == actual,
-                        $"/{pattern}/ in {System.Text.Json.JsonSerializer.Serialize(text)} at {start}: {actual}, not {expected}");
+                        $"/{pattern}/ in {JsonSerializer.Serialize(text)} at {start}: {actual}, not {expected}");
                 }
             }
         }

@@ -53,8 +53,9 @@ public class PreTokenizerTests
             """, "a.b..c"));
 
     [Fact]
-    public void Splits_at_matches_of_no_length() =>
-        Assert.Equal("1|234|567|a|12", Pieces(Split(@"(?=(?:\d{3})+(?!\d))|(?<=\d)(?=a)|(?<=a)", "Isolated"), "1234567a12"));
+    public void Splits_at_matches_of_no_length() => Assert.Equal(
+        "1|234|567|a|12",
+        Pieces(Split(@"(?=(?:\d{3})+(?!\d))|(?<=\d)(?=a)|(?<=a)", "Isolated"), "1234567a12"));
 
     [Theory]
     [InlineData("""{"type":"Digits","individual_digits":true}""", "a12 3", "a|1|2| |3")]

@@ -106,7 +106,8 @@ public class StreamingDetokenizerTests
                 text += stream.Push(ids[i]);
                 foreach (var next in likely)
                 {
-                    Assert.StartsWith(text, _bytes.Decode([.. ids[..(i + 1)], Id(next)], true), StringComparison.Ordinal);
+                    var longer = _bytes.Decode([.. ids[..(i + 1)], Id(next)], true);
+                    Assert.StartsWith(text, longer, StringComparison.Ordinal);
                 }
             }
         }
@@ -116,7 +117,9 @@ public class StreamingDetokenizerTests
     public void A_run_of_fallback_bytes_waits_until_it_ends()
     {
         var json = CharacterJson(["a", "<0xC3>", "<0xA9>", "<0xFF>"]);
-        json["decoder"] = JsonNode.Parse("""{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]}""");
+        json["decoder"] = JsonNode.Parse("""
+            {"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]}
+            """);
         var tokenizer = Load(json);
 
         Assert.Equal(["a", "", "", "éa", ""], Streamed(0, 1, 2, 0));

@@ -112,22 +112,27 @@ public class TokenizerFileTests
         using var files = Write("{}");
         File.Delete(files.File);
 
-        Assert.Contains("no tokenizer.json", Assert.Throws<ConfigurationException>(() => Tokenizer.Load(files.Folder)).Message,
-            StringComparison.Ordinal);
-        Assert.Contains("no such folder", Assert.Throws<ConfigurationException>(() => Tokenizer.Load("/no/where")).Message,
-            StringComparison.Ordinal);
+        var noFile = Assert.Throws<ConfigurationException>(() => Tokenizer.Load(files.Folder));
+        var noFolder = Assert.Throws<ConfigurationException>(() => Tokenizer.Load("/no/where"));
+
+        Assert.Contains("no tokenizer.json", noFile.Message, StringComparison.Ordinal);
+        Assert.Contains("no such folder", noFolder.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Damaged_files_load_or_say_why_not()
     {
         var json = Json("a b", "ab c");
-        json["normalizer"] = JsonNode.Parse("""{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Prepend","prepend":"x"}]}""");
+        json["normalizer"] = JsonNode.Parse("""
+            {"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Prepend","prepend":"x"}]}
+            """);
         json["post_processor"] = JsonNode.Parse("""
             {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"S"}},{"Sequence":{"id":"A"}}],
             "special_tokens":{"S":{"ids":[5]}}}
             """);
-        json["decoder"] = JsonNode.Parse("""{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]}""");
+        json["decoder"] = JsonNode.Parse("""
+            {"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]}
+            """);
         var original = System.Text.Encoding.UTF8.GetBytes(json.ToJsonString());
         var random = new Random(13);
         var refused = 0;

@@ -20,7 +20,8 @@ internal static class TokenizerGoldens
     public static List<JsonElement> Rows(string file)
     {
         Skip.If(Repository.Shared is null, "reference data is not here");
-        return [.. File.ReadLines(Repository.SharedPath("goldens", "text", file)!).Select(line => JsonElement.Parse(line))];
+        var path = Repository.SharedPath("goldens", "text", file)!;
+        return [.. File.ReadLines(path).Select(line => JsonElement.Parse(line))];
     }
 
     public static int[] Ids(JsonElement row, string name) =>
@@ -31,5 +32,7 @@ internal static class TokenizerGoldens
     /// <summary>Fails with all messages, each cut short, where there are any.</summary>
     public static void AssertNone(List<string> failures) => Assert.True(
         failures.Count == 0,
-        $"{failures.Count} rows differ:\n{string.Join('\n', failures.Take(20).Select(text => text[..Math.Min(400, text.Length)]))}");
+        $"{failures.Count} rows differ:\n{string.Join('\n', failures.Take(20).Select(Cut))}");
+
+    private static string Cut(string text) => text[..Math.Min(400, text.Length)];
 }

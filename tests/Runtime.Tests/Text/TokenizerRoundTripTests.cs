@@ -1,5 +1,6 @@
 using System.Text;
 using LsglangSharp.Runtime.Text;
+using LsglangSharp.Runtime.Text.Normalization;
 using static LsglangSharp.Runtime.Tests.Text.TinyTokenizer;
 
 namespace LsglangSharp.Runtime.Tests.Text;
@@ -52,7 +53,7 @@ public class TokenizerRoundTripTests
         {
             var ids = tokenizer.Encode(text, addSpecialTokens: false);
 
-            var normal = Runtime.Text.Normalization.UnicodeNormalization.Normalize(text, compose: true, compatible: false);
+            var normal = UnicodeNormalization.Normalize(text, compose: true, compatible: false);
             Assert.Equal(normal, tokenizer.Decode(ids, skipSpecialTokens: false));
         }
     }

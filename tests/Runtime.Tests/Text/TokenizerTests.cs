@@ -131,7 +131,9 @@ public class TokenizerTests
     {
         var tokenizer = Load(Json());
 
-        Assert.Equal(tokenizer.Encode("a\uFFFDb\U0001F600\uFFFD", false), tokenizer.Encode("a\uD83Db\U0001F600\uDE00", false));
+        Assert.Equal(
+            tokenizer.Encode("a\uFFFDb\U0001F600\uFFFD", false),
+            tokenizer.Encode("a\uD83Db\U0001F600\uDE00", false));
     }
 
     [Fact]
@@ -140,8 +142,9 @@ public class TokenizerTests
         var json = Json();
         json["post_processor"] = JsonNode.Parse("""
             {"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"TemplateProcessing",
-            "single":[{"SpecialToken":{"id":"S","type_id":0}},{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"E","type_id":0}}],
-            "pair":[],"special_tokens":{"S":{"id":"S","ids":[5,6],"tokens":["S"]},"E":{"id":"E","ids":[7],"tokens":["E"]}}}]}
+            "single":[{"SpecialToken":{"id":"S","type_id":0}},{"Sequence":{"id":"A","type_id":0}},
+            {"SpecialToken":{"id":"E","type_id":0}}],"pair":[],
+            "special_tokens":{"S":{"id":"S","ids":[5,6]},"E":{"id":"E","ids":[7]}}}]}
             """);
         var tokenizer = Load(json);
 
@@ -174,8 +177,9 @@ public class TokenizerTests
     public void The_configuration_names_tokens_as_strings_or_objects()
     {
         var tokenizer = Load(Json(), """
-            {"eos_token":{"__type":"AddedToken","content":"<|end|>"},"pad_token":"!","bos_token":null,"unk_token":"gone",
-            "added_tokens_decoder":{"256":{"content":"<|end|>","special":true},"300":{"content":"<extra>","special":true}}}
+            {"eos_token":{"__type":"AddedToken","content":"<|end|>"},"pad_token":"!","bos_token":null,
+            "unk_token":"gone","added_tokens_decoder":{"256":{"content":"<|end|>","special":true},
+            "300":{"content":"<extra>","special":true}}}
             """);
 
         Assert.Equal(Eos, tokenizer.EosToken);
@@ -195,7 +199,8 @@ public class TokenizerTests
         Assert.Null(Load(Json()).ChatTemplateSource);
         Assert.Equal("{{ a }}", Load(Json(), """{"chat_template":"{{ a }}"}""").ChatTemplateSource);
 
-        const string list = """{"chat_template":[{"name":"tool_use","template":"T"},{"name":"default","template":"D"}]}""";
+        const string list =
+            """{"chat_template":[{"name":"tool_use","template":"T"},{"name":"default","template":"D"}]}""";
         Assert.Equal("D", Load(Json(), list).ChatTemplateSource);
         Assert.Equal("T", Load(Json(), list).ChatTemplates["tool_use"]);
 

@@ -10,9 +10,6 @@ internal sealed record BytePairOptions
     /// <summary>Symbols are single bytes, written in GPT-2's alphabet; else they are characters.</summary>
     public bool IsByteLevel { get; init; }
 
-    /// <summary>The vocabulary's texts are the tokens' bytes themselves, not their spelling in GPT-2's alphabet.</summary>
-    public bool HasRawBytes { get; init; }
-
     /// <summary>A piece that is in the vocabulary is taken whole.</summary>
     public bool IgnoreMerges { get; init; }
 
@@ -26,7 +23,7 @@ internal sealed record BytePairOptions
     public int UnknownId { get; init; } = -1;
 }
 
-/// <summary>Byte-pair encoding of one piece: merge the pair of lowest rank, leftmost first, until none is left.</summary>
+/// <summary>Byte-pair encoding of one piece: the pair of lowest rank merges, leftmost first, until none does.</summary>
 internal sealed class BytePairEncoder
 {
     // Up to here looking at all ranks for each merge is cheaper than a heap.
@@ -48,7 +45,7 @@ internal sealed class BytePairEncoder
         for (var value = 0; value < 256; value++)
         {
             var raw = (byte)value;
-            var length = Spell(new ReadOnlySpan<byte>(in raw), spelling);
+            var length = ByteAlphabet.Encode(new ReadOnlySpan<byte>(in raw), spelling);
             _byteIds[value] = vocabulary.IdOf(spelling[..length]);
             _fallbackIds[value] = vocabulary.IdOf(string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>"));
         }
@@ -100,19 +97,8 @@ internal sealed class BytePairEncoder
             return _vocabulary.IdOf(bytes);
         }
 
-        var spelled = Spell(bytes, scratch.Spelling);
+        var spelled = ByteAlphabet.Encode(bytes, scratch.Spelling);
         return _vocabulary.IdOf(scratch.Spelling.AsSpan(0, spelled));
-    }
-
-    private int Spell(ReadOnlySpan<byte> bytes, Span<byte> target)
-    {
-        if (!_options.HasRawBytes)
-        {
-            return ByteAlphabet.Encode(bytes, target);
-        }
-
-        bytes.CopyTo(target);
-        return bytes.Length;
     }
 
     private int ByteSymbols(ReadOnlySpan<byte> bytes, Span<int> ids)
@@ -130,7 +116,7 @@ internal sealed class BytePairEncoder
                 continue;
             }
 
-            var length = Spell(bytes.Slice(i, 1), spelling);
+            var length = ByteAlphabet.Encode(bytes.Slice(i, 1), spelling);
             if (!TryFallBack(spelling[..length], ids, ref count))
             {
                 unknown.Add(ids, ref count);

@@ -1,6 +1,6 @@
 namespace LsglangSharp.Runtime.Text.Bpe;
 
-/// <summary>A four-way heap of numbers in memory that the caller owns, smallest first; counts the levels it passes.</summary>
+/// <summary>A four-way heap of numbers, smallest first, in memory of the caller; counts levels it passes.</summary>
 internal ref struct MinHeap(ulong[] items)
 {
     private const int Arity = 4;

@@ -5,7 +5,7 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.Text.Bpe;
 
-/// <summary>Tokens by text and by id: one block of UTF-8, flat arrays of positions, and an open-addressing hash.</summary>
+/// <summary>Tokens by text and by id: one block of UTF-8, flat arrays, and an open-addressing hash.</summary>
 internal sealed class Vocabulary
 {
     /// <summary>Ids above this are refused: they would need tables of gigabytes.</summary>

@@ -35,7 +35,8 @@ internal sealed class TokenBytes
     private readonly bool[] _isByte;
     private byte[] _bytes;
 
-    public TokenBytes(Vocabulary vocabulary, IReadOnlyDictionary<int, AddedToken> added, int idEnd, DecoderOptions options)
+    public TokenBytes(
+        Vocabulary vocabulary, IReadOnlyDictionary<int, AddedToken> added, int idEnd, DecoderOptions options)
     {
         Options = options;
         _starts = new int[idEnd + 1];

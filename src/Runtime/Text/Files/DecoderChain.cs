@@ -98,7 +98,8 @@ internal sealed class DecoderChain(string where)
         }
         else
         {
-            throw new ConfigurationException($"{where}: Strip is supported on single tokens and at the start of the text");
+            throw new ConfigurationException(
+                $"{where}: Strip is supported on single tokens and at the start of the text only");
         }
     }
 

@@ -7,8 +7,8 @@ using LsglangSharp.Runtime.Text.Bpe;
 namespace LsglangSharp.Runtime.Text.Files;
 
 /// <summary>
-/// Reads the model section of tokenizer.json token by token, without a tree in between: it holds hundreds of thousands of
-/// strings, and starting up waits for it.
+/// Reads the model section of tokenizer.json token by token, without a tree in between: it holds hundreds of thousands
+/// of strings, and starting up waits for it.
 /// </summary>
 internal sealed class ModelSection(string path)
 {
@@ -128,7 +128,7 @@ internal sealed class ModelSection(string path)
                 || (uint)id >= Vocabulary.IdLimit)
             {
                 throw new ConfigurationException(
-                    $"{_where}: the id of '{Encoding.UTF8.GetString(token)}' is not a number below {Vocabulary.IdLimit}");
+                    $"{_where}: the id of '{Encoding.UTF8.GetString(token)}' is no number below {Vocabulary.IdLimit}");
             }
 
             Vocabulary.Add(token, id);
@@ -167,11 +167,12 @@ internal sealed class ModelSection(string path)
         else
         {
             Expect(reader.TokenType == JsonTokenType.StartArray, "is neither a string nor a pair", _mergeCount);
-            Expect(reader.Read() && reader.TokenType == JsonTokenType.String, "is not a pair of strings", _mergeCount);
+            const string otherwise = "is not a pair of strings";
+            Expect(reader.Read() && reader.TokenType == JsonTokenType.String, otherwise, _mergeCount);
             left = Value(ref reader, ref _left);
-            Expect(reader.Read() && reader.TokenType == JsonTokenType.String, "is not a pair of strings", _mergeCount);
+            Expect(reader.Read() && reader.TokenType == JsonTokenType.String, otherwise, _mergeCount);
             right = Value(ref reader, ref _right);
-            Expect(reader.Read() && reader.TokenType == JsonTokenType.EndArray, "is not a pair of strings", _mergeCount);
+            Expect(reader.Read() && reader.TokenType == JsonTokenType.EndArray, otherwise, _mergeCount);
         }
 
         if (joined.Length < left.Length + right.Length)

@@ -99,7 +99,8 @@ internal sealed class PreTokenizerSection
                 AddSplit(new SetScanner(Punctuation()), SplitBehavior.Isolated);
                 break;
             case "CharDelimiterSplit":
-                AddSplit(new LiteralScanner(TokenizerSections.Text(section, "delimiter", _where)), SplitBehavior.Removed);
+                var delimiter = TokenizerSections.Text(section, "delimiter", _where);
+                AddSplit(new LiteralScanner(delimiter), SplitBehavior.Removed);
                 break;
             case "Metaspace":
                 _stages.Add(new MetaspaceStage(

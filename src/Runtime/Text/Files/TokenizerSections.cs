@@ -49,8 +49,8 @@ internal static class TokenizerSections
             case "NFC" or "NFD" or "NFKC" or "NFKD":
                 return new UnicodeNormalizer(type.EndsWith('C'), type.Contains('K', StringComparison.Ordinal));
             case "Sequence":
-                return new SequenceNormalizer(
-                    [.. List(section, "normalizers", inner).Select(part => Normalizer(part, where)).OfType<Normalizer>()]);
+                var parts = List(section, "normalizers", inner);
+                return new SequenceNormalizer([.. parts.Select(part => Normalizer(part, where)).OfType<Normalizer>()]);
             case "Lowercase":
                 return new LowercaseNormalizer();
             case "Strip":
@@ -220,8 +220,9 @@ internal static class TokenizerSections
             throw new ConfigurationException($"{where}: special_tokens lacks '{name}'");
         }
 
-        return List(token, "ids", where).Select(id => id.ValueKind == JsonValueKind.Number && id.TryGetInt32(out var value)
-            ? value
-            : throw new ConfigurationException($"{where}: the ids of '{name}' are not numbers"));
+        return List(token, "ids", where).Select(id =>
+            id.ValueKind == JsonValueKind.Number && id.TryGetInt32(out var value)
+                ? value
+                : throw new ConfigurationException($"{where}: the ids of '{name}' are not numbers"));
     }
 }

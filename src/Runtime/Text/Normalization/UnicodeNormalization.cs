@@ -2,7 +2,7 @@ using System.Text;
 
 namespace LsglangSharp.Runtime.Text.Normalization;
 
-/// <summary>The four normal forms of Unicode (Standard Annex 15), in time linear in the text up to sorting marks.</summary>
+/// <summary>The four normal forms of Unicode (Standard Annex 15), in linear time but for sorting marks.</summary>
 internal static class UnicodeNormalization
 {
     // Below this character nothing decomposes, combines or composes backwards, in NFC.
@@ -85,7 +85,8 @@ internal static class UnicodeNormalization
         return -1;
     }
 
-    private static bool IsActive(Rune rune) => rune.Value >= FirstActive && NormalizationData.Instance.IsActive(rune.Value);
+    private static bool IsActive(Rune rune) =>
+        rune.Value >= FirstActive && NormalizationData.Instance.IsActive(rune.Value);
 
     private static int PreviousIndex(string text, int index) =>
         index == 0 ? 0 : index > 1 && char.IsLowSurrogate(text[index - 1]) ? index - 2 : index - 1;

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace LsglangSharp.Runtime.Text.Patterns;
 
-/// <summary>The sets that patterns name: \p{…}, \w, [:alpha:] and their relatives, and what differs only in case.</summary>
+/// <summary>The sets that patterns name: \p{…}, \w, [:alpha:] and the like; and what differs only in case.</summary>
 internal static class CharacterProperties
 {
     private static readonly Dictionary<string, string> _longNames = new(StringComparer.Ordinal)
@@ -33,7 +33,8 @@ internal static class CharacterProperties
 
     public static CodePointSet HexDigit { get; } = CodePointSet.Parse("30-39 41-46 61-66");
 
-    public static CodePointSet Space { get; } = CodePointSet.Parse("9-D 20 85 A0 1680 2000-200A 2028-2029 202F 205F 3000");
+    public static CodePointSet Space { get; } =
+        CodePointSet.Parse("9-D 20 85 A0 1680 2000-200A 2028-2029 202F 205F 3000");
 
     public static CodePointSet Word => Union("l", "m", "nd", "pc");
 

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace LsglangSharp.Runtime.Text.Patterns;
 
-/// <summary>A set of code points, as sorted ranges, with a bitmap for the basic plane once it is asked for members.</summary>
+/// <summary>A set of code points as sorted ranges, with a bitmap of the basic plane once that is needed.</summary>
 internal sealed class CodePointSet
 {
     public const int Last = 0x10FFFF;

@@ -60,7 +60,8 @@ internal sealed class PatternParser
         return choices.Count == 1 ? choices[0] : new AlternationNode(choices);
     }
 
-    private static PatternNode Sequence(List<PatternNode> parts) => parts.Count == 1 ? parts[0] : new SequenceNode(parts);
+    private static PatternNode Sequence(List<PatternNode> parts) =>
+        parts.Count == 1 ? parts[0] : new SequenceNode(parts);
 
     // Null for options that apply to the rest of the group.
     private PatternNode? Atom(ref Options options)

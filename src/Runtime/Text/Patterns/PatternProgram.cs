@@ -6,7 +6,7 @@ internal enum Operation
     /// <summary>Take one character of Set.</summary>
     Set,
 
-    /// <summary>Take First to Second characters of Set, as many as there are; give back one by one unless Flag.</summary>
+    /// <summary>Take First to Second characters of Set, as many as can be; give back one by one unless Flag.</summary>
     Run,
 
     /// <summary>Go on at First; if that fails, at Second.</summary>

@@ -2,13 +2,14 @@ using LsglangSharp.Runtime.Text.Patterns;
 
 namespace LsglangSharp.Runtime.Text.Splitting;
 
-/// <summary>The split patterns that have a scanner of their own, by their text; the pattern matcher runs all others.</summary>
+/// <summary>The split patterns that have a scanner of their own, by their text.</summary>
 internal static class KnownPatterns
 {
     public const string Gpt2 = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
     public const string Qwen2 =
-        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*" +
+        @"|\s*[\r\n]+|\s+(?!\S)|\s+";
 
     public const string Qwen35 =
         @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" +

@@ -5,7 +5,7 @@ namespace LsglangSharp.Runtime.Text.Splitting;
 /// <summary>One stage of cutting a text into the pieces that are encoded each on its own.</summary>
 internal abstract class PreTokenizer
 {
-    /// <summary>Hands each part of the piece to the target; whether the text starts with the piece is passed on.</summary>
+    /// <summary>Hands each part of the piece to the target, with whether it is the start of the text.</summary>
     public abstract void Split(ReadOnlySpan<char> piece, bool isTextStart, PieceTarget target);
 }
 

@@ -60,8 +60,8 @@ internal static class Spaces
 
 /// <summary>
 /// The pattern of Qwen 2 and 3 (one digit) and Llama 3 (three):
-/// (?i:'s|'t|'re|'ve|'m|'ll|'d) | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N}{1,n} | ?[^\s\p{L}\p{N}]+[\r\n]* | spaces. With marks in words,
-/// \p{L} in the second and fourth part is [\p{L}\p{M}].
+/// (?i:'s|'t|'re|'ve|'m|'ll|'d) | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N}{1,n} | ?[^\s\p{L}\p{N}]+[\r\n]* | spaces. With marks
+/// in words (Qwen 3.5), the word is [\p{L}\p{M}]+ and the symbols are [^\s\p{L}\p{M}\p{N}]+.
 /// </summary>
 internal sealed class LetterRunScanner(int digitsMax, bool marksInWords) : SplitScanner
 {
