@@ -7,7 +7,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace LsglangSharp.Benchmarks;
 
-/// <summary>New anonymous memory, in huge pages where they can be had, with a place for every tensor of a model.</summary>
+/// <summary>
+/// New anonymous memory, in huge pages where they can be had, with a place for every tensor of a model.
+/// </summary>
 internal sealed unsafe class BenchmarkMemory : IDeviceMemory, IDisposable
 {
     private const int HugePage = 2 << 20;

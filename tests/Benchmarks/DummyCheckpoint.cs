@@ -7,7 +7,10 @@ using LsglangSharp.Runtime.Weights;
 
 namespace LsglangSharp.Benchmarks;
 
-/// <summary>Writes a model folder with dummy weights in bfloat16, so that loading can be measured without a published checkpoint.</summary>
+/// <summary>
+/// Writes a model folder with dummy weights in bfloat16, so that loading can be measured without a published
+/// checkpoint.
+/// </summary>
 internal static class DummyCheckpoint
 {
     private const long ShardBytes = 1 << 30;

@@ -9,7 +9,8 @@ using Microsoft.Win32.SafeHandles;
 namespace LsglangSharp.Benchmarks;
 
 /// <summary>
-/// Loading a checkpoint into plain memory beside a loop that only reads the same files, in turns, with the same threads.
+/// Loading a checkpoint into plain memory beside a loop that only reads the same files, in turns, with the same
+/// threads.
 /// </summary>
 internal static class LoadBenchmark
 {
@@ -103,7 +104,9 @@ internal static class LoadBenchmark
         File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal))[6..^2],
         CultureInfo.InvariantCulture);
 
-    /// <summary>Every byte of the files once, each thread into a small buffer of its own that stays in its cache.</summary>
+    /// <summary>
+    /// Every byte of the files once, each thread into a small buffer of its own that stays in its cache.
+    /// </summary>
     private static void ReadAll(string[] files, int threads)
     {
         var handles = files.Select(file => File.OpenHandle(file, options: FileOptions.SequentialScan)).ToArray();

@@ -5,8 +5,9 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.Models;
 
 /// <summary>
-/// config.json as models are published with it. A key is looked up in the overrides, then in <c>text_config</c> where there is one,
-/// then at the top; a null counts as absent. Whatever is missing, of a wrong type or out of range is an error that names it.
+/// config.json as models are published with it. A key is looked up in the overrides, then in <c>text_config</c> where
+/// there is one, then at the top; a null counts as absent. Whatever is missing, of a wrong type or out of range is an
+/// error that names it.
 /// </summary>
 public sealed class HfConfig
 {
@@ -24,7 +25,8 @@ public sealed class HfConfig
     public string Path { get; }
 
     /// <summary>
-    /// Reads the file; <paramref name="overrides"/> is a JSON object whose keys win over the file's (--json-model-override-args).
+    /// Reads the file; <paramref name="overrides"/> is a JSON object whose keys win over the file's
+    /// (--json-model-override-args).
     /// </summary>
     public static HfConfig Read(string path, string? overrides = null) =>
         new(path, JsonFile.Read(path), ParseOverrides(overrides));
@@ -35,7 +37,9 @@ public sealed class HfConfig
 
     /// <summary>The names under "architectures"; the first that is known decides.</summary>
     public ImmutableArray<string> Architectures => Find("architectures") is { } value
-        ? Strings(value) is { Length: > 0 } names ? names : throw Wrong("architectures", value, "a list of at least one name")
+        ? Strings(value) is { Length: > 0 } names
+            ? names
+            : throw Wrong("architectures", value, "a list of at least one name")
         : throw Missing("architectures", "a list with the model's class name, such as [\"Qwen3MoeForCausalLM\"]");
 
     public string ModelType => Text("model_type") ?? "";
@@ -90,7 +94,8 @@ public sealed class HfConfig
             return null;
         }
 
-        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number >= min && number <= max
+        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number)
+            && number >= min && number <= max
             ? number
             : throw Wrong(key, value, $"a number from {min:g} to {max:g}");
     }
@@ -122,9 +127,10 @@ public sealed class HfConfig
         var items = value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().ToArray() : [value];
         return
         [
-            .. items.Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var number) && number >= min
-                ? number
-                : throw Wrong(key, value, $"{Range(min, int.MaxValue)} or a list of them")),
+            .. items.Select(item =>
+                item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out var number) && number >= min
+                    ? number
+                    : throw Wrong(key, value, $"{Range(min, int.MaxValue)} or a list of them")),
         ];
     }
 
@@ -157,7 +163,8 @@ public sealed class HfConfig
         : $"a whole number from {min} to {max}";
 
     private static ImmutableArray<string>? Strings(JsonElement value) =>
-        value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+        value.ValueKind == JsonValueKind.Array
+        && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
             ? [.. value.EnumerateArray().Select(item => item.GetString()!)]
             : null;
 
@@ -184,7 +191,9 @@ public sealed class HfConfig
     }
 
     private static JsonElement[] Scopes(JsonElement root) =>
-        root.TryGetProperty("text_config", out var nested) && nested.ValueKind == JsonValueKind.Object ? [nested, root] : [root];
+        root.TryGetProperty("text_config", out var nested) && nested.ValueKind == JsonValueKind.Object
+            ? [nested, root]
+            : [root];
 
     private static JsonElement? ParseOverrides(string? overrides) => string.IsNullOrWhiteSpace(overrides)
         ? null

@@ -43,7 +43,9 @@ internal static class JsonFile
         }
     }
 
-    /// <summary>A document takes strings as they are and fails later, when one that is no Unicode is asked for.</summary>
+    /// <summary>
+    /// A document takes strings as they are and fails later, when one that is no Unicode is asked for.
+    /// </summary>
     private static void RequireText(ReadOnlySpan<byte> utf8)
     {
         var reader = new Utf8JsonReader(utf8);

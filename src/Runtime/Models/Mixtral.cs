@@ -2,7 +2,9 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Models;
 
-/// <summary>Mistral with routed experts on every layer, under the names of the first release; weights always sum to one.</summary>
+/// <summary>
+/// Mistral with routed experts on every layer, under the names of the first release; weights always sum to one.
+/// </summary>
 internal static class Mixtral
 {
     public static ModelSpec Describe(HfConfig c) => c.Decoder((at, _) => c.Layer(

@@ -4,10 +4,11 @@ using LsglangSharp.Runtime.Specs;
 namespace LsglangSharp.Runtime.Models;
 
 /// <summary>
-/// A model in numbers. <paramref name="Total"/>: all parameters, a tied embedding once. <paramref name="Active"/>: those that a token's
-/// forward pass reads: everything but the embedding table, with the top k of the routed experts; a tied table is read as the head
-/// and counts. <paramref name="Embedding"/>, <paramref name="Head"/> (0 when tied), <paramref name="Routed"/>: the embedding table, the
-/// head, all routed experts. <paramref name="CachedPerToken"/>: elements that the cache keeps for a token of context.
+/// A model in numbers. <paramref name="Total"/>: all parameters, a tied embedding once. <paramref name="Active"/>:
+/// those that a token's forward pass reads: everything but the embedding table, with the top k of the routed experts; a
+/// tied table is read as the head and counts. <paramref name="Embedding"/>, <paramref name="Head"/> (0 when tied),
+/// <paramref name="Routed"/>: the embedding table, the head, all routed experts. <paramref name="CachedPerToken"/>:
+/// elements that the cache keeps for a token of context.
 /// </summary>
 public sealed record ModelCounts(long Total, long Active, long Embedding, long Head, long Routed, long CachedPerToken)
 {

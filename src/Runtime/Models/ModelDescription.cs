@@ -5,7 +5,9 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Models;
 
-/// <summary>A model as lines of text: its parts with their tensors, equal layers and experts drawn once, and what it costs.</summary>
+/// <summary>
+/// A model as lines of text: its parts with their tensors, equal layers and experts drawn once, and what it costs.
+/// </summary>
 public static class ModelDescription
 {
     public static ImmutableArray<string> Lines(ModelSpec spec, DType weights, DType cache) =>
@@ -13,7 +15,8 @@ public static class ModelDescription
 
     private static string Title(ModelSpec spec) =>
         $"{spec.Architecture}, {spec.Layers.Length} layers of {Units.Count(spec.Embedding.Hidden)}, vocabulary " +
-        $"{Units.Count(spec.Embedding.Vocabulary)}, context {Units.Count(spec.ContextLength)}, {Name(spec.CheckpointType)}";
+        $"{Units.Count(spec.Embedding.Vocabulary)}, context {Units.Count(spec.ContextLength)}, " +
+        Name(spec.CheckpointType);
 
     private static IEnumerable<string> Tree(ModelSpec spec)
     {
@@ -50,7 +53,8 @@ public static class ModelDescription
     private static IEnumerable<TensorSpec> Shown(Part part) => part is Moe moe
         ? [moe.Gate, .. moe.Shared?.Tensors ?? [], .. moe.Expert(0).All.Select(tensor => tensor with
         {
-            Name = tensor.Name.Replace(".experts.0.", $".experts.0..{moe.Router.Experts - 1}.", StringComparison.Ordinal),
+            Name = tensor.Name.Replace(
+                ".experts.0.", $".experts.0..{moe.Router.Experts - 1}.", StringComparison.Ordinal),
         })]
         : part.Tensors;
 
@@ -69,9 +73,11 @@ public static class ModelDescription
     private static string Facts(Part part) => part switch
     {
         Gqa gqa => $"attention, {gqa.Heads} heads over {gqa.KvHeads}, each {gqa.HeadDim}" +
-            (gqa.QkNormEpsilon is null ? "" : ", q and k normed") + (gqa.Window is { } window ? $", window {Units.Count(window)}" : "") +
+            (gqa.QkNormEpsilon is null ? "" : ", q and k normed") +
+            (gqa.Window is { } window ? $", window {Units.Count(window)}" : "") +
             $"; {Facts(gqa.Rotary, gqa.HeadDim)}",
-        Moe moe => $"{moe.Router.TopK} of {moe.Router.Experts} experts, each {Units.Count(moe.Intermediate)}; {Facts(moe.Router)}",
+        Moe moe => $"{moe.Router.TopK} of {moe.Router.Experts} experts, each {Units.Count(moe.Intermediate)}; " +
+            Facts(moe.Router),
         Mlp mlp => $"gated MLP, {Units.Count(mlp.Intermediate)}",
         RmsNorm norm => $"RMS norm, epsilon {norm.Epsilon.ToString("g3", CultureInfo.InvariantCulture)}",
         Head { Tied: true } => "tied to the embedding",
@@ -79,15 +85,18 @@ public static class ModelDescription
     };
 
     private static string Facts(Router router) =>
-        (router.Scoring == RouterScoring.Softmax ? "softmax" : "sigmoid") + (router.Renormalize ? ", renormalised" : "");
+        (router.Scoring == RouterScoring.Softmax ? "softmax" : "sigmoid") +
+        (router.Renormalize ? ", renormalised" : "");
 
-    private static string Facts(Rotary rotary, int headDim) => FormattableString.Invariant($"rotary base {rotary.Theta:0.###}") +
+    private static string Facts(Rotary rotary, int headDim) =>
+        FormattableString.Invariant($"rotary base {rotary.Theta:0.###}") +
         (rotary.Dimensions == headDim ? "" : $" on {rotary.Dimensions}") +
         (rotary.Interleaved ? ", interleaved" : "") +
         rotary.Scaling switch
         {
             LinearScaling linear => FormattableString.Invariant($", linear x{linear.Factor:0.###}"),
-            Llama3Scaling llama => FormattableString.Invariant($", llama3 x{llama.Factor:0.###} from {llama.OriginalContext}"),
+            Llama3Scaling llama =>
+                FormattableString.Invariant($", llama3 x{llama.Factor:0.###} from {llama.OriginalContext}"),
             YarnScaling yarn => FormattableString.Invariant($", YaRN x{yarn.Factor:0.###} from {yarn.OriginalContext}"),
             _ => "",
         };
@@ -107,7 +116,9 @@ public static class ModelDescription
         return Columns(lines);
     }
 
-    /// <summary>Layers that differ in nothing but their number, as lists of numbers, in the order of the first of each.</summary>
+    /// <summary>
+    /// Layers that differ in nothing but their number, as lists of numbers, in the order of the first of each.
+    /// </summary>
     private static IEnumerable<IReadOnlyList<int>> Kinds(ImmutableArray<LayerSpec> layers)
     {
         var kinds = new List<List<int>>();
@@ -141,7 +152,9 @@ public static class ModelDescription
             }
         }
 
-        return string.Join(", ", ranges.Select(range => range.First == range.Last ? $"{range.First}" : $"{range.First}..{range.Last}"));
+        return string.Join(
+            ", ",
+            ranges.Select(range => range.First == range.Last ? $"{range.First}" : $"{range.First}..{range.Last}"));
     }
 
     private static bool IsAlike(LayerSpec a, LayerSpec b) =>

@@ -25,19 +25,22 @@ public sealed class ModelFolder
     /// <summary>What generation_config.json recommends.</summary>
     public GenerationDefaults Generation { get; }
 
-    /// <summary>Tokens that end an answer: those of config.json, then those that only generation_config.json names.</summary>
+    /// <summary>
+    /// Tokens that end an answer: those of config.json, then those that only generation_config.json names.
+    /// </summary>
     public ImmutableArray<int> EosTokenIds { get; }
 
     /// <summary>
-    /// Reads the configuration; weights and tokenizer stay unread. <paramref name="overrides"/>: --json-model-override-args.
+    /// Reads the configuration; weights and tokenizer stay unread. <paramref name="overrides"/>:
+    /// --json-model-override-args.
     /// </summary>
     public static ModelFolder Open(string path, string? overrides = null)
     {
         if (!Directory.Exists(path))
         {
             throw new ConfigurationException(
-                $"there is no model folder {path}; models are not downloaded: give the path of a folder with config.json and " +
-                "*.safetensors");
+                $"there is no model folder {path}; models are not downloaded: give the path of a folder with " +
+                "config.json and *.safetensors");
         }
 
         var config = System.IO.Path.Combine(path, "config.json");
@@ -51,13 +54,17 @@ public sealed class ModelFolder
             path, HfConfig.Read(config, overrides), File.Exists(generation) ? HfConfig.Read(generation) : null);
     }
 
-    /// <summary>Refuses weights in a format that cannot be loaded. Describing such a model, or making dummy weights for it, works.</summary>
+    /// <summary>
+    /// Refuses weights in a format that cannot be loaded. Describing such a model, or making dummy weights for it,
+    /// works.
+    /// </summary>
     public void RequireLoadable()
     {
         if (Config.QuantizationMethod is { } method)
         {
             throw new ConfigurationException(
-                $"{Config.Path}: quantization {method} is not supported yet; supported are weights in bfloat16, float16 and float32");
+                $"{Config.Path}: quantization {method} is not supported yet; supported are weights in bfloat16, " +
+                "float16 and float32");
         }
     }
 }

@@ -3,7 +3,9 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Models;
 
-/// <summary>The usual reading of config.json: parts that most architectures share. They change theirs with <c>with</c>.</summary>
+/// <summary>
+/// The usual reading of config.json: parts that most architectures share. They change theirs with <c>with</c>.
+/// </summary>
 internal static class Parts
 {
     // No model comes near these; beyond them products overflow and lists exhaust memory.
@@ -14,7 +16,10 @@ internal static class Parts
     private const int HeadDimMax = 1 << 14;
     private const int ContextMax = 1 << 30;
 
-    /// <summary>model.embed_tokens, model.layers.N, model.norm and lm_head, with the layers that <paramref name="layer"/> describes.</summary>
+    /// <summary>
+    /// model.embed_tokens, model.layers.N, model.norm and lm_head, with the layers that <paramref name="layer"/>
+    /// describes.
+    /// </summary>
     public static ModelSpec Decoder(this HfConfig c, Func<string, int, LayerSpec> layer)
     {
         if (c.Text("hidden_act") is not (null or "silu"))
@@ -65,7 +70,9 @@ internal static class Parts
             });
     }
 
-    /// <summary>Heads of <paramref name="headDimDefault"/> elements, or hidden / heads, where the file names no head_dim.</summary>
+    /// <summary>
+    /// Heads of <paramref name="headDimDefault"/> elements, or hidden / heads, where the file names no head_dim.
+    /// </summary>
     public static Gqa Gqa(this HfConfig c, string name, int? headDimDefault = null)
     {
         var heads = c.Whole("num_attention_heads", 1, WidthMax);
@@ -82,7 +89,11 @@ internal static class Parts
         }
 
         var bias = c.Flag("attention_bias", false);
-        return new Gqa(name, c.Hidden(), heads, kvHeads, headDim, c.Rotary(headDim)) { QkvBias = bias, OutputBias = bias };
+        return new Gqa(name, c.Hidden(), heads, kvHeads, headDim, c.Rotary(headDim))
+        {
+            QkvBias = bias,
+            OutputBias = bias,
+        };
     }
 
     /// <summary>sliding_window on the layers that use it, where use_sliding_window is set; null otherwise.</summary>
@@ -108,12 +119,14 @@ internal static class Parts
         var scaling = parameters ?? c.Section("rope_scaling");
         var source = parameters ?? c;
         var theta = source.NumberOrNull("rope_theta", 1, 1e15) ?? c.NumberOrNull("rope_theta", 1, 1e15) ?? 10_000;
-        var share = source.NumberOrNull("partial_rotary_factor", 0, 1) ?? c.NumberOrNull("partial_rotary_factor", 0, 1) ?? 1;
+        var share = source.NumberOrNull("partial_rotary_factor", 0, 1)
+            ?? c.NumberOrNull("partial_rotary_factor", 0, 1) ?? 1;
         var dimensions = (int)(headDim * share);
         if (dimensions < 2 || dimensions % 2 != 0)
         {
             throw new ConfigurationException(
-                $"{c.Path}: {dimensions} of {headDim} elements of a head would be rotated; expected an even number from 2 on");
+                $"{c.Path}: {dimensions} of {headDim} elements of a head would be rotated; expected an even number " +
+                "from 2 on");
         }
 
         return new Rotary(dimensions, theta) { Scaling = scaling is null ? null : Scaling(c, scaling) };
@@ -155,8 +168,8 @@ internal static class Parts
     private static int Positions(this HfConfig c) => c.Whole("max_position_embeddings", 1, ContextMax);
 
     /// <summary>
-    /// max_position_embeddings, times the factor of a rope scaling that does not say what it was stretched from: where it does, the
-    /// number is taken to be the stretched one already.
+    /// max_position_embeddings, times the factor of a rope scaling that does not say what it was stretched from: where
+    /// it does, the number is taken to be the stretched one already.
     /// </summary>
     private static int ContextLength(this HfConfig c)
     {
@@ -169,5 +182,6 @@ internal static class Parts
 
     private static int HiddenPerHead(this HfConfig c, int heads) => c.Hidden() % heads == 0
         ? c.Hidden() / heads
-        : throw c.Wrong("num_attention_heads", $"a divisor of hidden_size, which is {c.Hidden()}, or a head_dim beside it");
+        : throw c.Wrong(
+            "num_attention_heads", $"a divisor of hidden_size, which is {c.Hidden()}, or a head_dim beside it");
 }

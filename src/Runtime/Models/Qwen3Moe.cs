@@ -2,7 +2,9 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Models;
 
-/// <summary>Norms on the heads of q and k; routed experts on every decoder_sparse_step-th layer, but for mlp_only_layers.</summary>
+/// <summary>
+/// Norms on the heads of q and k; routed experts on every decoder_sparse_step-th layer, but for mlp_only_layers.
+/// </summary>
 internal static class Qwen3Moe
 {
     public static ModelSpec Describe(HfConfig c)
@@ -18,5 +20,6 @@ internal static class Qwen3Moe
             !denseLayers.Contains(index) && (index + 1) % step == 0 && c.WholeOrNull("num_experts", 0) is not 0;
     }
 
-    private static int? Window(HfConfig c) => c.Flag("use_sliding_window", false) ? c.WholeOrNull("sliding_window") : null;
+    private static int? Window(HfConfig c) =>
+        c.Flag("use_sliding_window", false) ? c.WholeOrNull("sliding_window") : null;
 }

@@ -7,7 +7,8 @@ namespace LsglangSharp.Runtime.Placement;
 
 /// <summary>
 /// Where the memory goes, decided before a byte is loaded. <paramref name="DeviceWeightBytes"/> and
-/// <paramref name="ExpertWeightBytes"/>: weights by residency; <paramref name="ScratchBytes"/>: activations of the largest step;
+/// <paramref name="ExpertWeightBytes"/>: weights by residency; <paramref name="ScratchBytes"/>: activations of the
+/// largest step;
 /// <paramref name="CachedTokens"/>: slots of the cache, whole pages.
 /// </summary>
 public sealed record MemoryPlan(
@@ -18,7 +19,9 @@ public sealed record MemoryPlan(
     int CachedTokens,
     long BytesAvailable)
 {
-    /// <summary>A server whose cache holds less than this (or than its context, if that is shorter) is of no use.</summary>
+    /// <summary>
+    /// A server whose cache holds less than this (or than its context, if that is shorter) is of no use.
+    /// </summary>
     private const int CachedTokensMin = 1024;
 
     public long WeightBytes => DeviceWeightBytes + ExpertWeightBytes;
@@ -27,7 +30,9 @@ public sealed record MemoryPlan(
 
     public long Bytes => WeightBytes + ScratchBytes + CacheBytes;
 
-    /// <summary>Throws <see cref="ConfigurationException"/> with the numbers and the ways out when the request cannot be met.</summary>
+    /// <summary>
+    /// Throws <see cref="ConfigurationException"/> with the numbers and the ways out when the request cannot be met.
+    /// </summary>
     public static MemoryPlan Make(MemoryRequest request)
     {
         Check.That(request.PageSize > 0 && request.StaticFraction is > 0 and <= 1);
@@ -44,7 +49,8 @@ public sealed record MemoryPlan(
     /// <summary>A table for the log.</summary>
     public ImmutableArray<string> Lines() =>
     [
-        $"weights      {Units.Bytes(WeightBytes),10}" + (ExpertWeightBytes == 0 ? "" : $"  ({Units.Bytes(ExpertWeightBytes)} of them experts)"),
+        $"weights      {Units.Bytes(WeightBytes),10}" +
+            (ExpertWeightBytes == 0 ? "" : $"  ({Units.Bytes(ExpertWeightBytes)} of them experts)"),
         $"activations  {Units.Bytes(ScratchBytes),10}",
         $"cache        {Units.Bytes(CacheBytes),10}  ({Units.Count(CachedTokens)} tokens of " +
             $"{Units.Count(CacheBytesPerToken)} bytes)",
@@ -54,7 +60,8 @@ public sealed record MemoryPlan(
     private static int Tokens(MemoryPlan plan, MemoryRequest request)
     {
         var needed = RoundUp(Math.Min(CachedTokensMin, request.ContextLength), request.PageSize);
-        var fitting = RoundDown((request.BytesAvailable - plan.WeightBytes - plan.ScratchBytes) / plan.CacheBytesPerToken);
+        var left = request.BytesAvailable - plan.WeightBytes - plan.ScratchBytes;
+        var fitting = RoundDown(left / plan.CacheBytesPerToken);
         if (fitting < needed)
         {
             throw TooSmall(plan with { CachedTokens = (int)needed });
@@ -71,8 +78,9 @@ public sealed record MemoryPlan(
             return tokens <= fitting
                 ? Clamp(tokens)
                 : throw new ConfigurationException(
-                    $"{option} asks for {Units.Bytes(tokens * plan.CacheBytesPerToken)} of cache beside {Units.Bytes(plan.WeightBytes)} of weights and " +
-                    $"{Units.Bytes(plan.ScratchBytes)} of activations, {Units.Bytes(plan.BytesAvailable)} are available; at most {fitting} tokens " +
+                    $"{option} asks for {Units.Bytes(tokens * plan.CacheBytesPerToken)} of cache beside " +
+                    $"{Units.Bytes(plan.WeightBytes)} of weights and {Units.Bytes(plan.ScratchBytes)} of " +
+                    $"activations, {Units.Bytes(plan.BytesAvailable)} are available; at most {fitting} tokens " +
                     $"({Units.Bytes(fitting * plan.CacheBytesPerToken)}) fit");
         }
 
@@ -83,13 +91,13 @@ public sealed record MemoryPlan(
         return derived >= needed
             ? Clamp(derived)
             : throw new ConfigurationException(
-                $"--mem-fraction-static {request.StaticFraction.ToString(CultureInfo.InvariantCulture)} of {Units.Bytes(plan.BytesAvailable)} " +
-                $"leaves no room for a cache beside {Units.Bytes(plan.WeightBytes)} of weights; raise it, or set --max-total-tokens " +
-                $"(at most {fitting} fit)");
+                $"--mem-fraction-static {request.StaticFraction.ToString(CultureInfo.InvariantCulture)} of " +
+                $"{Units.Bytes(plan.BytesAvailable)} leaves no room for a cache beside " +
+                $"{Units.Bytes(plan.WeightBytes)} of weights; raise it, or set --max-total-tokens (at most {fitting} fit)");
 
         (long Tokens, string? Option) Asked() => (request.TotalTokens, request.CacheBytes) switch
         {
-            ({ } total, { } bytes) when RoundDown(bytes / plan.CacheBytesPerToken) < RoundDown(total) => FromBytes(bytes),
+            ({ } total, { } bytes) when bytes / plan.CacheBytesPerToken < total => FromBytes(bytes),
             ({ } total, _) => (RoundDown(total), $"--max-total-tokens {total}"),
             (null, { } bytes) => FromBytes(bytes),
             _ => (0, null),
@@ -105,8 +113,9 @@ public sealed record MemoryPlan(
     }
 
     private static ConfigurationException TooSmall(MemoryPlan plan) => new(
-        $"not enough memory: the model needs {Units.Bytes(plan.Bytes)} (weights {Units.Bytes(plan.WeightBytes)}, activations {Units.Bytes(plan.ScratchBytes)}, " +
-        $"cache for {plan.CachedTokens} tokens {Units.Bytes(plan.CacheBytes)}), {Units.Bytes(plan.BytesAvailable)} are available; options: free memory, " +
+        $"not enough memory: the model needs {Units.Bytes(plan.Bytes)} (weights {Units.Bytes(plan.WeightBytes)}, " +
+        $"activations {Units.Bytes(plan.ScratchBytes)}, cache for {plan.CachedTokens} tokens " +
+        $"{Units.Bytes(plan.CacheBytes)}), {Units.Bytes(plan.BytesAvailable)} are available; options: free memory, " +
         "a smaller --chunked-prefill-size, --dtype bfloat16 where it is float32, or a smaller model");
 
     private static long RoundUp(long tokens, int pageSize) => (tokens + pageSize - 1) / pageSize * pageSize;
@@ -124,14 +133,17 @@ public sealed record MemoryPlan(
     }
 
     /// <summary>
-    /// An upper bound: a row of float32 for each value that a layer has at once (residual, normed, mixed and their sum; q, k, v and
-    /// the attention's result; both halves of the widest MLP; for each chosen expert its halves and its result), and the logits.
+    /// An upper bound: a row of float32 for each value that a layer has at once (residual, normed, mixed and their sum;
+    /// q, k, v and the attention's result; both halves of the widest MLP; for each chosen expert its halves and its
+    /// result), and the logits.
     /// </summary>
     private static long ScratchBytesOf(MemoryRequest request)
     {
         var spec = request.Spec;
         long hidden = spec.Embedding.Hidden;
-        var row = (4 * hidden) + spec.Layers.Max(layer => MixerRow(layer.Mix)) + spec.Layers.Max(layer => FfnRow(layer.Ffn, hidden));
+        var mixer = spec.Layers.Max(layer => MixerRow(layer.Mix));
+        var ffn = spec.Layers.Max(layer => FfnRow(layer.Ffn, hidden));
+        var row = (4 * hidden) + mixer + ffn;
         var logits = (long)request.LogitRowsMax * spec.Head.Vocabulary;
         return ((request.StepTokensMax * row) + logits) * DType.F32.Bytes();
     }

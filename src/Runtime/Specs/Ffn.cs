@@ -31,7 +31,9 @@ public sealed record Router(int Experts, int TopK, RouterScoring Scoring)
     public bool Renormalize { get; init; }
 }
 
-/// <summary>The weighted sum of the routed few of many gated MLPs, and perhaps one more that every token passes.</summary>
+/// <summary>
+/// The weighted sum of the routed few of many gated MLPs, and perhaps one more that every token passes.
+/// </summary>
 public sealed record Moe(string Name, int Hidden, int Intermediate, Router Router) : Ffn(Name)
 {
     /// <summary>What the three matrices of an expert are called.</summary>

@@ -71,7 +71,9 @@ public sealed record LinearScaling(double Factor) : RotaryScaling;
 public sealed record Llama3Scaling(
     double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext) : RotaryScaling;
 
-/// <summary>YaRN (Peng et al. 2023): a ramp over the pair index between extrapolated and interpolated frequencies.</summary>
+/// <summary>
+/// YaRN (Peng et al. 2023): a ramp over the pair index between extrapolated and interpolated frequencies.
+/// </summary>
 public sealed record YarnScaling(double Factor, int OriginalContext) : RotaryScaling
 {
     public double BetaFast { get; init; } = 32;

@@ -12,7 +12,9 @@ public enum Residency
     Experts,
 }
 
-/// <summary>One tensor of a checkpoint: its name there, its shape [rows, columns] or [length], and where it belongs here.</summary>
+/// <summary>
+/// One tensor of a checkpoint: its name there, its shape [rows, columns] or [length], and where it belongs here.
+/// </summary>
 public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residency Residency = Residency.Device)
 {
     /// <summary>Other spellings of the same data, in the order of preference after <see cref="Name"/>.</summary>
@@ -28,7 +30,7 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residen
 }
 
 /// <summary>
-/// A tensor that some checkpoints keep inside a larger one: <paramref name="Name"/> has shape <paramref name="Shape"/>, and
-/// seen as a matrix of Shape[^1] columns, the part wanted starts at row <paramref name="RowStart"/>.
+/// A tensor that some checkpoints keep inside a larger one: <paramref name="Name"/> has shape <paramref name="Shape"/>,
+/// and seen as a matrix of Shape[^1] columns, the part wanted starts at row <paramref name="RowStart"/>.
 /// </summary>
 public sealed record TensorSource(string Name, ImmutableArray<long> Shape, long RowStart);

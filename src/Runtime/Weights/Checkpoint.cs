@@ -50,7 +50,8 @@ public sealed class Checkpoint : IWeightSource, IDisposable
             if (!stored.Shape.SequenceEqual(source.Shape))
             {
                 problems.Misshapen.Add(
-                    $"{stored.Name} is [{string.Join(", ", stored.Shape)}] and not [{string.Join(", ", source.Shape)}]");
+                    $"{stored.Name} is [{string.Join(", ", stored.Shape)}] and not " +
+                    $"[{string.Join(", ", source.Shape)}]");
             }
             else if (ElementType(stored) is not { } type)
             {
@@ -62,7 +63,8 @@ public sealed class Checkpoint : IWeightSource, IDisposable
             }
         }
 
-        problems.LeftOver.AddRange(_tensors.Keys.Where(name => !used.Contains(name) && !IsHarmless(name)).Order(StringComparer.Ordinal));
+        problems.LeftOver.AddRange(
+            _tensors.Keys.Where(name => !used.Contains(name) && !IsHarmless(name)).Order(StringComparer.Ordinal));
         problems.ThrowIfAny(_folder);
         return readers;
     }
@@ -98,11 +100,13 @@ public sealed class Checkpoint : IWeightSource, IDisposable
             }
         }
 
-        var absent = index.FileOf.Keys.Where(name => !_tensors.ContainsKey(name)).Order(StringComparer.Ordinal).ToArray();
+        string[] absent =
+            [.. index.FileOf.Keys.Where(name => !_tensors.ContainsKey(name)).Order(StringComparer.Ordinal)];
         if (absent.Length > 0)
         {
             throw new ConfigurationException(
-                $"{_folder}: {absent.Length} tensors are not in the file that the index names for them: " + NameList.Shorten(absent));
+                $"{_folder}: {absent.Length} tensors are not in the file that the index names for them: " +
+                NameList.Shorten(absent));
         }
     }
 
@@ -119,8 +123,8 @@ public sealed class Checkpoint : IWeightSource, IDisposable
     };
 
     /// <summary>
-    /// Old exports keep the rotary frequencies, which follow from the configuration, and some keep a copy of the embedding as the
-    /// head of a model whose head is tied.
+    /// Old exports keep the rotary frequencies, which follow from the configuration, and some keep a copy of the
+    /// embedding as the head of a model whose head is tied.
     /// </summary>
     private static bool IsHarmless(string name) =>
         name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) || name == "lm_head.weight";
@@ -145,7 +149,8 @@ public sealed class Checkpoint : IWeightSource, IDisposable
             ];
             if (lines.Length > 0)
             {
-                throw new ConfigurationException($"the weights in {folder} do not fit its config.json: " + string.Join("; ", lines));
+                throw new ConfigurationException(
+                    $"the weights in {folder} do not fit its config.json: " + string.Join("; ", lines));
             }
         }
 
@@ -185,7 +190,8 @@ public sealed class Checkpoint : IWeightSource, IDisposable
                 if (!ElementConversion.Convert(raw, storedType, target[..(elements * type.Bytes())], type))
                 {
                     throw new ConfigurationException(
-                        $"tensor {stored.Name} of {file.Path} has values that float16 cannot hold; use --dtype bfloat16 or float32");
+                        $"tensor {stored.Name} of {file.Path} has values that float16 cannot hold; use " +
+                        "--dtype bfloat16 or float32");
                 }
 
                 offset += raw.Length;

@@ -6,8 +6,8 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.Weights;
 
 /// <summary>
-/// Which files a checkpoint's tensors are in: model.safetensors, or what model.safetensors.index.json lists, or, without either, every
-/// *.safetensors of the folder.
+/// Which files a checkpoint's tensors are in: model.safetensors, or what model.safetensors.index.json lists, or,
+/// without either, every *.safetensors of the folder.
 /// </summary>
 internal sealed partial record CheckpointIndex(IReadOnlyList<string> Files, IReadOnlyDictionary<string, string> FileOf)
 {
@@ -17,7 +17,9 @@ internal sealed partial record CheckpointIndex(IReadOnlyList<string> Files, IRea
     /// <summary>An entry takes about 150 bytes; the largest published indices have 10 MB.</summary>
     private const int IndexBytesMax = 256 << 20;
 
-    /// <summary>Paths of files that are there, in the order of their names; FileOf is empty where no index says it.</summary>
+    /// <summary>
+    /// Paths of files that are there, in the order of their names; FileOf is empty where no index says it.
+    /// </summary>
     public static CheckpointIndex Open(string folder)
     {
         if (!Directory.Exists(folder))
@@ -58,9 +60,11 @@ internal sealed partial record CheckpointIndex(IReadOnlyList<string> Files, IRea
             var other = Directory.EnumerateFiles(folder)
                 .Select(Path.GetFileName)
                 .FirstOrDefault(name => name!.EndsWith(".bin", StringComparison.Ordinal)
-                    || name.EndsWith(".gguf", StringComparison.Ordinal) || name.EndsWith(".pth", StringComparison.Ordinal));
+                    || name.EndsWith(".gguf", StringComparison.Ordinal)
+                    || name.EndsWith(".pth", StringComparison.Ordinal));
             throw new ConfigurationException(
-                $"{folder} has no *.safetensors" + (other is null ? "" : $"; it has {other}, a format that is not read here"));
+                $"{folder} has no *.safetensors" +
+                (other is null ? "" : $"; it has {other}, a format that is not read here"));
         }
 
         // Names such as model-00002-of-00003 say how many there should be.
@@ -78,11 +82,16 @@ internal sealed partial record CheckpointIndex(IReadOnlyList<string> Files, IRea
 
     private static void RequireThere(string index, IEnumerable<string> paths)
     {
-        var missing = paths.Distinct(StringComparer.Ordinal).Where(path => !File.Exists(path)).Select(Path.GetFileName).ToArray();
+        string[] missing =
+        [
+            .. paths.Distinct(StringComparer.Ordinal)
+                .Where(path => !File.Exists(path))
+                .Select(path => Path.GetFileName(path)),
+        ];
         if (missing.Length > 0)
         {
             throw new ConfigurationException(
-                $"{index}: {missing.Length} of its files are missing: " + NameList.Shorten(missing!));
+                $"{index}: {missing.Length} of its files are missing: " + NameList.Shorten(missing));
         }
     }
 
@@ -106,7 +115,8 @@ internal sealed partial record CheckpointIndex(IReadOnlyList<string> Files, IRea
 
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             if (document.RootElement.ValueKind != JsonValueKind.Object
-                || !document.RootElement.TryGetProperty("weight_map", out var map) || map.ValueKind != JsonValueKind.Object)
+                || !document.RootElement.TryGetProperty("weight_map", out var map)
+                || map.ValueKind != JsonValueKind.Object)
             {
                 throw new ConfigurationException($"{path} has no \"weight_map\" object");
             }
@@ -132,6 +142,7 @@ internal sealed partial record CheckpointIndex(IReadOnlyList<string> Files, IRea
         }
     }
 
-    [GeneratedRegex(@"^(?<stem>.+)-(?<number>\d{1,6})-of-(?<count>\d{1,5})\.safetensors$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"^(?<stem>.+)-(?<number>\d{1,6})-of-(?<count>\d{1,5})\.safetensors$", RegexOptions.CultureInvariant)]
     private static partial Regex ShardName();
 }

@@ -7,16 +7,21 @@ using LsglangSharp.Runtime.Specs;
 namespace LsglangSharp.Runtime.Weights;
 
 /// <summary>
-/// Seeded random weights for any model (--load-format dummy). Matrices are uniform with a deviation of about 1 / sqrt(columns), so that
-/// activations keep their size; norms are near 1, biases near 0. An element depends on the seed, the tensor's name and its position
-/// alone, and every element type holds it exactly.
+/// Seeded random weights for any model (--load-format dummy). Matrices are uniform with a deviation of about 1 /
+/// sqrt(columns), so that activations keep their size; norms are near 1, biases near 0. An element depends on the seed,
+/// the tensor's name and its position alone, and every element type holds it exactly.
 /// </summary>
 public sealed class DummyWeights(ulong seed) : IWeightSource
 {
     public IReadOnlyList<TensorReader> Open(IReadOnlyList<TensorSpec> tensors) =>
-        [.. tensors.Select((tensor, index) => new Reader(tensor, index, new Generator(Key(tensor.Name), Distribution.Of(tensor))))];
+    [
+        .. tensors.Select((tensor, index) =>
+            new Reader(tensor, index, new Generator(Key(tensor.Name), Distribution.Of(tensor)))),
+    ];
 
-    /// <summary>FNV-1a over the name, started with the seed, and MurmurHash3's finish, so that each bit counts.</summary>
+    /// <summary>
+    /// FNV-1a over the name, started with the seed, and MurmurHash3's finish, so that each bit counts.
+    /// </summary>
     private ulong Key(string name)
     {
         var hash = 14695981039346656037 ^ seed;
@@ -69,8 +74,8 @@ public sealed class DummyWeights(ulong seed) : IWeightSource
     }
 
     /// <summary>
-    /// What a random byte becomes: (byte &amp; Mask) * Factor + Offset. Products and sums have at most 8 significant bits, which
-    /// bfloat16 and float16 hold.
+    /// What a random byte becomes: (byte &amp; Mask) * Factor + Offset. Products and sums have at most 8 significant
+    /// bits, which bfloat16 and float16 hold.
     /// </summary>
     private readonly record struct Distribution(byte Mask, float Factor, float Offset)
     {
@@ -91,7 +96,9 @@ public sealed class DummyWeights(ulong seed) : IWeightSource
         private static Distribution Symmetric(float width) => new(0xff, width / 128, -255 * width / 256);
     }
 
-    /// <summary>A counter-based generator: word i of the stream is a hash of i and the key, and gives four elements.</summary>
+    /// <summary>
+    /// A counter-based generator: word i of the stream is a hash of i and the key, and gives four elements.
+    /// </summary>
     private sealed class Generator(ulong key, Distribution distribution)
     {
         private static readonly int _stepElements = Vector<byte>.Count;
@@ -145,8 +152,8 @@ public sealed class DummyWeights(ulong seed) : IWeightSource
         }
 
         /// <summary>
-        /// The bytes of the words of one step. The mixing is the integer hash "lowbias32"; the second half of the key comes between
-        /// its rounds, as otherwise every tensor would be a window of one and the same stream.
+        /// The bytes of the words of one step. The mixing is the integer hash "lowbias32"; the second half of the key
+        /// comes between its rounds, as otherwise every tensor would be a window of one and the same stream.
         /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private Vector<byte> Bytes(long step)
@@ -181,6 +188,7 @@ public sealed class DummyWeights(ulong seed) : IWeightSource
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private Vector<float> Value(Vector<uint> bytes) => (Vector.ConvertToSingle(bytes.As<uint, int>()) * _factor) + _offset;
+        private Vector<float> Value(Vector<uint> bytes) =>
+            (Vector.ConvertToSingle(bytes.As<uint, int>()) * _factor) + _offset;
     }
 }

@@ -41,7 +41,8 @@ internal static class ElementConversion
         {
             var count = Math.Min(BlockElements, narrow.Length - start);
             Widen(narrow.Slice(start, count), sourceType, block);
-            fits &= Narrow(block[..count], target.Slice(start * targetType.Bytes(), count * targetType.Bytes()), targetType);
+            var place = target.Slice(start * targetType.Bytes(), count * targetType.Bytes());
+            fits &= Narrow(block[..count], place, targetType);
         }
 
         return fits;
@@ -67,7 +68,9 @@ internal static class ElementConversion
         }
     }
 
-    /// <summary>Exponent and mantissa as if they were a float's, times 2^112, the distance of the two exponents' biases.</summary>
+    /// <summary>
+    /// Exponent and mantissa as if they were a float's, times 2^112, the distance of the two exponents' biases.
+    /// </summary>
     private static Vector<uint> WidenHalf(Vector<uint> half)
     {
         var magnitude = Vector.ShiftLeft(half & new Vector<uint>(0x7fff), 13);
@@ -121,25 +124,28 @@ internal static class ElementConversion
     }
 
     /// <summary>
-    /// Three cases by magnitude: too large, normal (round away the lower 13 bits of the mantissa), and subnormal (adding a number
-    /// whose last bit is the smallest subnormal lets the addition round).
+    /// Three cases by magnitude: too large, normal (round away the lower 13 bits of the mantissa), and subnormal
+    /// (adding a number whose last bit is the smallest subnormal lets the addition round).
     /// </summary>
     private static Vector<uint> NarrowToHalf(Vector<uint> bits, ref Vector<uint> overflows)
     {
         var magnitude = bits & new Vector<uint>(0x7fffffff);
         var isOdd = Vector.ShiftRightLogical(magnitude, 13) & Vector<uint>.One;
-        var normal = Vector.ShiftRightLogical(magnitude - new Vector<uint>(112u << 23) + new Vector<uint>(0xfff) + isOdd, 13);
+        var rebiased = magnitude - new Vector<uint>(112u << 23);
+        var normal = Vector.ShiftRightLogical(rebiased + new Vector<uint>(0xfff) + isOdd, 13);
 
         var halfUnit = new Vector<uint>(126u << 23);
         var subnormal = (magnitude.As<uint, float>() + halfUnit.As<uint, float>()).As<float, uint>() - halfUnit;
-        var half = Vector.ConditionalSelect(Vector.LessThan(magnitude, new Vector<uint>(113u << 23)), subnormal, normal);
+        var isSubnormal = Vector.LessThan(magnitude, new Vector<uint>(113u << 23));
+        var half = Vector.ConditionalSelect(isSubnormal, subnormal, normal);
 
         var isInfinite = Vector.GreaterThanOrEqual(magnitude, new Vector<uint>(143u << 23));
         half = Vector.ConditionalSelect(isInfinite, new Vector<uint>(0x7c00), half);
         var isNaN = Vector.GreaterThan(magnitude, new Vector<uint>(Infinity));
         half = Vector.ConditionalSelect(isNaN, new Vector<uint>(0x7e00), half);
 
-        overflows |= Vector.Equals(half, new Vector<uint>(0x7c00)) & Vector.LessThan(magnitude, new Vector<uint>(Infinity));
+        var wasFinite = Vector.LessThan(magnitude, new Vector<uint>(Infinity));
+        overflows |= Vector.Equals(half, new Vector<uint>(0x7c00)) & wasFinite;
         return half | Vector.ShiftRightLogical(bits & new Vector<uint>(0x80000000), 16);
     }
 }

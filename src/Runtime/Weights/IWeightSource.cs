@@ -7,8 +7,8 @@ namespace LsglangSharp.Runtime.Weights;
 public interface IWeightSource
 {
     /// <summary>
-    /// One reader for each tensor, in the same order. Throws one <see cref="ConfigurationException"/> that lists every tensor that is
-    /// missing, left over, or of another shape.
+    /// One reader for each tensor, in the same order. Throws one <see cref="ConfigurationException"/> that lists every
+    /// tensor that is missing, left over, or of another shape.
     /// </summary>
     IReadOnlyList<TensorReader> Open(IReadOnlyList<TensorSpec> tensors);
 }

@@ -7,13 +7,14 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.Weights;
 
 /// <summary>
-/// One tensor of a safetensors file: its bytes are [Begin, End) of the data that follows the header, little-endian, row-major.
+/// One tensor of a safetensors file: its bytes are [Begin, End) of the data that follows the header, little-endian,
+/// row-major.
 /// </summary>
 internal sealed record StoredTensor(string Name, string TypeName, ImmutableArray<long> Shape, long Begin, long End);
 
 /// <summary>
-/// The header of a safetensors file: a little-endian u64 with the length of a JSON object, the object, then the tensors' bytes without
-/// gap or overlap. Files come from strangers: every number is checked before it is used.
+/// The header of a safetensors file: a little-endian u64 with the length of a JSON object, the object, then the
+/// tensors' bytes without gap or overlap. Files come from strangers: every number is checked before it is used.
 /// </summary>
 internal static class Safetensors
 {
@@ -28,9 +29,11 @@ internal static class Safetensors
     /// <summary>Bits of one element of every type that the format knows.</summary>
     private static readonly FrozenDictionary<string, int> _elementBits = new Dictionary<string, int>
     {
-        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["U16"] = 16, ["I16"] = 16, ["U32"] = 32, ["I32"] = 32, ["U64"] = 64, ["I64"] = 64,
-        ["F4"] = 4, ["F6_E2M3"] = 6, ["F6_E3M2"] = 6, ["F8_E4M3"] = 8, ["F8_E5M2"] = 8, ["F8_E8M0"] = 8, ["F8_E4M3FNUZ"] = 8,
-        ["F8_E5M2FNUZ"] = 8, ["F16"] = 16, ["BF16"] = 16, ["F32"] = 32, ["F64"] = 64, ["C64"] = 64,
+        ["BOOL"] = 8, ["U8"] = 8, ["I8"] = 8, ["U16"] = 16, ["I16"] = 16,
+        ["U32"] = 32, ["I32"] = 32, ["U64"] = 64, ["I64"] = 64,
+        ["F4"] = 4, ["F6_E2M3"] = 6, ["F6_E3M2"] = 6,
+        ["F8_E4M3"] = 8, ["F8_E5M2"] = 8, ["F8_E8M0"] = 8, ["F8_E4M3FNUZ"] = 8, ["F8_E5M2FNUZ"] = 8,
+        ["F16"] = 16, ["BF16"] = 16, ["F32"] = 32, ["F64"] = 64, ["C64"] = 64,
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
     /// <summary>The length of the header, checked against the length of the file.</summary>
@@ -49,10 +52,14 @@ internal static class Safetensors
 
         return length <= (ulong)(fileBytes - LengthBytes)
             ? (int)length
-            : throw Corrupt(path, $"its header claims {length} bytes, but only {fileBytes - LengthBytes} follow; is it truncated?");
+            : throw Corrupt(
+                path,
+                $"its header claims {length} bytes, but only {fileBytes - LengthBytes} follow; is it truncated?");
     }
 
-    /// <summary>The tensors, by position; together they fill the <paramref name="dataBytes"/> after the header.</summary>
+    /// <summary>
+    /// The tensors, by position; together they fill the <paramref name="dataBytes"/> after the header.
+    /// </summary>
     public static ImmutableArray<StoredTensor> ParseHeader(ReadOnlySpan<byte> json, long dataBytes, string path)
     {
         try
@@ -76,7 +83,9 @@ internal static class Safetensors
             if (tensor.Begin != end)
             {
                 var what = tensor.Begin < end ? "overlaps the one before it" : "leaves a hole before it";
-                throw Corrupt(path, $"tensor {tensor.Name} at bytes {tensor.Begin} to {tensor.End} {what}, which ends at {end}");
+                throw Corrupt(
+                    path,
+                    $"tensor {tensor.Name} at bytes {tensor.Begin} to {tensor.End} {what}, which ends at {end}");
             }
 
             end = tensor.End;
@@ -189,8 +198,8 @@ internal static class Safetensors
             {
                 throw Corrupt(
                     path,
-                    $"tensor {tensor.Name} of {tensor.TypeName} [{string.Join(", ", tensor.Shape)}] does not have the size of its " +
-                    $"bytes {tensor.Begin} to {tensor.End}");
+                    $"tensor {tensor.Name} of {tensor.TypeName} [{string.Join(", ", tensor.Shape)}] does not have " +
+                    $"the size of its bytes {tensor.Begin} to {tensor.End}");
             }
 
             _tensors.Add(tensor);

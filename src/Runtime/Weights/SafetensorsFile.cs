@@ -72,7 +72,8 @@ internal sealed class SafetensorsFile : IDisposable
             var count = RandomAccess.Read(handle, target, offset);
             if (count == 0)
             {
-                throw Safetensors.Corrupt(path, $"it ends at byte {offset}, within {what}; did it shrink while it was read?");
+                throw Safetensors.Corrupt(
+                    path, $"it ends at byte {offset}, within {what}; did it shrink while it was read?");
             }
 
             target = target[count..];

@@ -20,20 +20,22 @@ public readonly record struct LoadProgress(long BytesDone, long BytesTotal)
 }
 
 /// <summary>
-/// Carries out a plan: every tensor is read straight into its final place, by several threads, in pieces of bounded size and in the
-/// order in which the files hold them.
+/// Carries out a plan: every tensor is read straight into its final place, by several threads, in pieces of bounded
+/// size and in the order in which the files hold them.
 /// </summary>
 public static class WeightLoader
 {
     /// <summary>
-    /// Bytes of one piece: long enough that a read call costs nothing beside its copy, short enough that the threads end together.
+    /// Bytes of one piece: long enough that a read call costs nothing beside its copy, short enough that the threads
+    /// end together.
     /// </summary>
     private const int PieceBytes = 8 << 20;
 
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
-    /// Fills everything in the plan. Throws <see cref="ConfigurationException"/> when the source cannot give what the plan asks for.
+    /// Fills everything in the plan. Throws <see cref="ConfigurationException"/> when the source cannot give what the
+    /// plan asks for.
     /// </summary>
     public static void Load(
         WeightPlan plan, IWeightSource source, LoadOptions options, CancellationToken cancellation = default)
@@ -115,7 +117,10 @@ public static class WeightLoader
             for (var i = 0; i < workers.Length; i++)
             {
                 workers[i] = Task.Factory.StartNew(
-                    () => Work(cancellation), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                    () => Work(cancellation),
+                    CancellationToken.None,
+                    TaskCreationOptions.LongRunning,
+                    TaskScheduler.Default);
             }
 
             var all = Task.WhenAll(workers);

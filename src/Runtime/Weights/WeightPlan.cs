@@ -6,8 +6,8 @@ using LsglangSharp.Runtime.Specs;
 namespace LsglangSharp.Runtime.Weights;
 
 /// <summary>
-/// Which tensor goes where. Built while a model is bound to a device, carried out once by <see cref="WeightLoader"/>; until then the
-/// places hold nothing.
+/// Which tensor goes where. Built while a model is bound to a device, carried out once by <see cref="WeightLoader"/>;
+/// until then the places hold nothing.
 /// </summary>
 public sealed class WeightPlan(IDeviceMemory memory)
 {
@@ -21,7 +21,9 @@ public sealed class WeightPlan(IDeviceMemory memory)
     /// <summary>What will be written.</summary>
     public long Bytes { get; private set; }
 
-    /// <summary>The rows of the tensors, one tensor below the other, fill the whole target, in the target's element type.</summary>
+    /// <summary>
+    /// The rows of the tensors, one tensor below the other, fill the whole target, in the target's element type.
+    /// </summary>
     public void Matrix(WeightMatrix target, params ReadOnlySpan<TensorSpec> stacked)
     {
         long row = 0;

@@ -215,7 +215,8 @@ public sealed class HfConfigTests
             {
                 var config = JsonNode.Parse(Sound)!.AsObject();
                 var key = config.ElementAt(random.Next(config.Count)).Key;
-                text = Sound.Replace($"\"{key}\": {config[key]!.ToJsonString()}", $"\"{key}\": {values[random.Next(values.Length)]}", StringComparison.Ordinal);
+                var entry = $"\"{key}\": {config[key]!.ToJsonString()}";
+                text = Sound.Replace(entry, $"\"{key}\": {values[random.Next(values.Length)]}", StringComparison.Ordinal);
             }
 
             try

@@ -10,7 +10,8 @@ public sealed class MemoryPlanTests
     private const long Gib = 1L << 30;
 
     /// <summary>
-    /// Weights: embedding 100·64, head 100·64, two layers of attention 64·(64 + 32 + 32 + 64) and MLP or experts, router 8·64.
+    /// Weights: embedding 100·64, head 100·64, two layers of attention 64·(64 + 32 + 32 + 64) and MLP or experts,
+    /// router 8·64.
     /// </summary>
     private static MemoryRequest Request { get; } = new()
     {

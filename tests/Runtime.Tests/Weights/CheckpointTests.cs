@@ -115,7 +115,10 @@ public sealed class CheckpointTests : IDisposable
             .Add("lm_head.weight", "F32", [1, 1], Floats(0, 1))
             .Save(_folder.File("model.safetensors"));
         var plan = Plan(
-            new TensorSpec("good", [1, 1]), new TensorSpec("wrong", [2, 1]), new TensorSpec("packed", [1, 1]), new TensorSpec("gone", [1, 1]));
+            new TensorSpec("good", [1, 1]),
+            new TensorSpec("wrong", [2, 1]),
+            new TensorSpec("packed", [1, 1]),
+            new TensorSpec("gone", [1, 1]));
 
         var error = Assert.Throws<ConfigurationException>(() => Load(plan));
 

@@ -24,7 +24,8 @@ public sealed class DummyWeightsTests
     [Fact]
     public void Bytes_are_spread_evenly()
     {
-        // Chi-squared over 256 levels, 255 degrees of freedom: mean 255, deviation 23; 6 deviations never happen by chance.
+        // Chi-squared over 256 levels, 255 degrees of freedom: mean 255, deviation 23; 6 deviations never happen by
+        // chance.
         var values = Read(new TensorSpec("w", [1000, 1024]), 3);
         var counts = values.GroupBy(value => value).Select(group => group.Count()).ToArray();
 

@@ -4,7 +4,9 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.Tests.Weights;
 
-/// <summary>Device memory as arrays; matrices hand their rows out a few at a time, as a device with several nodes would.</summary>
+/// <summary>
+/// Device memory as arrays; matrices hand their rows out a few at a time, as a device with several nodes would.
+/// </summary>
 internal sealed class PlainMemory(int rowsPerCall = 3) : IDeviceMemory
 {
     public long BytesFree => long.MaxValue;
