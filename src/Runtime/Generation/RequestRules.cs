@@ -3,6 +3,12 @@ namespace LsglangSharp.Runtime.Generation;
 /// <summary>What a request must be like to be taken: pure functions of the request and the limits.</summary>
 internal sealed class RequestRules(EngineLimits limits, bool hasText)
 {
+    /// <summary>
+    /// Alternatives that one answer may hold until somebody reads it: 8 bytes each, 128 MiB. Twenty at each position of a
+    /// context of 800,000 tokens.
+    /// </summary>
+    private const int AlternativesMax = 1 << 24;
+
     /// <summary>Null if the request can be run.</summary>
     public Rejection? Complaint(GenerationRequest request)
     {
@@ -84,6 +90,15 @@ internal sealed class RequestRules(EngineLimits limits, bool hasText)
         {
             return Bad(
                 $"top_logprobs must be in [0, {limits.Vocabulary}], got {request.TopLogprobs}.", "top_logprobs");
+        }
+
+        var positions = request.Prompt.Count + (long)NewTokensMax(request);
+        if (request.ReturnLogprobs && positions * request.TopLogprobs > AlternativesMax)
+        {
+            return Bad(
+                $"top_logprobs {request.TopLogprobs} at up to {positions} positions is more than {AlternativesMax} values; ask "
+                + "for fewer of them or for fewer tokens.",
+                "top_logprobs");
         }
 
         return request.PromptLogprobStart < -1 || request.PromptLogprobStart > request.Prompt.Count

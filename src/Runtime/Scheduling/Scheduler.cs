@@ -98,8 +98,10 @@ public sealed class Scheduler
         }
 
         Admit(budget);
-        Unblock();
-        return _step.Sequences.Length > 0;
+
+        // Whoever was admitted found room for its whole prompt beside what the others still needed for theirs.
+        Check.That(_step.Sequences.Length > 0 || !HasWork);
+        return HasWork;
     }
 
     /// <summary>The planned step has run: what it computed is in the cache.</summary>
@@ -334,25 +336,6 @@ public sealed class Scheduler
         }
 
         return needed <= AvailablePages;
-    }
-
-    /// <summary>
-    /// If only prompts are left and none can take another page, somebody must go, but never the oldest.
-    /// </summary>
-    private void Unblock()
-    {
-        while (_step.Sequences.Length == 0 && _running.Count > 0)
-        {
-            var first = _running[0];
-            if (Prefill(first, _limits.PrefillTokensMax) == 0)
-            {
-                Check.That(_running.Count > 1);
-                _running.RemoveAt(0);
-                var victim = Choice.Victim(_running, _options.Retraction);
-                _running.Insert(0, first);
-                Retract(victim);
-            }
-        }
     }
 
     private void Retract(Sequence sequence)

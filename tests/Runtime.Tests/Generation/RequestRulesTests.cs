@@ -54,6 +54,18 @@ public sealed class RequestRulesTests
     }
 
     [Fact]
+    public void Alternatives_beyond_any_memory_are_refused()
+    {
+        var limits = EngineLimits.Derive(new EngineOptions(), vocabulary: 150_000, 40_960, 1, 1 << 30);
+        var rules = new RequestRules(limits, hasText: true);
+        var request = _good with { ReturnLogprobs = true, TopLogprobs = 150_000 };
+
+        Assert.Null(rules.Complaint(request));
+        Assert.Contains(
+            "top_logprobs 150000", rules.Complaint(request with { Sampling = new SamplingOptions() })!.Message);
+    }
+
+    [Fact]
     public void Stop_strings_need_a_tokenizer()
     {
         var rules = new RequestRules(Engines.Limits(), hasText: false);
