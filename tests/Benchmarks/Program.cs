@@ -6,12 +6,14 @@ return args switch
     ["load", .. var rest] => LoadBenchmark.Run(rest),
     ["dummy-checkpoint", .. var rest] => DummyCheckpoint.Run(rest),
     ["tokenizer", .. var rest] => TokenizerBenchmark.Run(rest),
+    ["goldens"] => GoldenMargins.Run(),
     _ => Usage(),
 };
 
 static int Usage()
 {
     Console.Error.WriteLine("usage: Benchmarks engine [streams] [tokens]");
+    Console.Error.WriteLine("       Benchmarks goldens");
     Console.Error.WriteLine("       Benchmarks load MODEL_FOLDER [threads]");
     Console.Error.WriteLine("       Benchmarks dummy-checkpoint CONFIG_FOLDER TARGET_FOLDER [overrides as JSON]");
     Console.Error.WriteLine("       Benchmarks tokenizer [text-file]");

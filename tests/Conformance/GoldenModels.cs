@@ -43,7 +43,7 @@ public abstract class GoldenModels(ITestOutputHelper output)
 
         var logits = model.Prefill(new PagedSequence(golden.Prompt), golden.Prompt.Length);
 
-        var share = Share(golden, logits, golden.Logits);
+        var share = golden.Share(logits, golden.Logits);
         output.WriteLine($"{name} on {device.Name} in float32: {share:E2} of the largest logit");
         Assert.True(share <= SingleBound, $"{name}: {share:E2}; {FirstLayerThatDeviates(golden, hidden)}");
     }
@@ -180,13 +180,38 @@ public abstract class GoldenModels(ITestOutputHelper output)
             using var device = NewDevice();
             var model = new PagedModel(device, golden.Folder, type, type, 16);
 
-            var whole = Share(golden, model.Prefill(new PagedSequence(golden.Prompt), golden.Prompt.Length), golden.Logits);
-            var single = Share(golden, model.Prefill(new PagedSequence(golden.Prompt), 1), golden.Logits);
+            var whole = golden.Share(model.Prefill(new PagedSequence(golden.Prompt), golden.Prompt.Length), golden.Logits);
+            var single = golden.Share(model.Prefill(new PagedSequence(golden.Prompt), 1), golden.Logits);
 
             output.WriteLine(
                 $"{name} on {device.Name} in {type}: {whole:E2} of the largest logit at once, {single:E2} token by token; "
                 + $"the reference in bfloat16: {golden.BFloat16Deviation:E2}");
             Assert.InRange(Math.Max(whole, single), 0, bound * golden.BFloat16Deviation);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void A_step_allocates_nothing(string name)
+    {
+        var (golden, model) = Load(name);
+        using var device = model.Device;
+        var sequence = new PagedSequence(golden.Prompt);
+        model.Step((sequence, 40));
+        Again(model);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+
+        Again(model);
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    /// <summary>Often enough for the just-in-time compiler to be done with the loops.</summary>
+    private static void Again(PagedModel model)
+    {
+        for (var i = 0; i < 30; i++)
+        {
+            model.Again();
         }
     }
 
@@ -219,13 +244,9 @@ public abstract class GoldenModels(ITestOutputHelper output)
 
     private static void Within(GoldenCase golden, ReadOnlySpan<float> actual, ReadOnlySpan<float> expected, string what)
     {
-        var share = Share(golden, actual, expected);
+        var share = golden.Share(actual, expected);
         Assert.True(share <= SingleBound, $"{golden.Name}, {what}: {share:E2} of the largest logit");
     }
-
-    /// <summary>The largest difference as a share of the case's largest logit.</summary>
-    private static double Share(GoldenCase golden, ReadOnlySpan<float> actual, ReadOnlySpan<float> expected) =>
-        Deviation.Largest(actual, expected) / golden.LargestLogit;
 
     private static ReadOnlySpan<float> Row(GoldenCase golden, float[] logits, int row) =>
         logits.AsSpan(row * golden.Vocabulary, golden.Vocabulary);

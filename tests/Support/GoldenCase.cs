@@ -56,9 +56,13 @@ public sealed class GoldenCase
     public int Vocabulary => Logits.Length / Prompt.Length;
 
     /// <summary>How far bfloat16 moves the reference itself, as a share of the largest logit.</summary>
-    public double BFloat16Deviation => Logits.Zip(BFloat16Logits, (a, b) => Math.Abs((double)a - b)).Max() / LargestLogit;
+    public double BFloat16Deviation => Share(BFloat16Logits, Logits);
 
     public static GoldenCase Open(string name) => new(name, Path.Combine(Repository.Root, "tests/Golden", name));
+
+    /// <summary>The largest difference between logits as a share of the largest logit of the case.</summary>
+    public double Share(ReadOnlySpan<float> actual, ReadOnlySpan<float> expected) =>
+        Deviation.Largest(actual, expected) / LargestLogit;
 
     /// <summary>The experts of each token in a layer, ascending; null for a layer without.</summary>
     public int[]? Experts(int layer) =>

@@ -86,6 +86,9 @@ public sealed class PagedModel
         return Coordinator.Run(_batch).ToArray();
     }
 
+    /// <summary>Runs the last step once more.</summary>
+    public void Again() => Coordinator.Run(_batch);
+
     /// <summary>The logits of all tokens that are not cached yet, in steps of at most <paramref name="chunk"/> tokens.</summary>
     public float[] Prefill(PagedSequence sequence, int chunk)
     {

@@ -133,7 +133,9 @@ public sealed class RotaryFrequenciesTests
         Assert.Equal(1, RotaryFrequencies.Of(new Rotary(64, 10_000) { Scaling = scaling }).Scale);
     }
 
-    /// <summary>The exponent is rounded, which theta's logarithm enlarges; a power, a quotient and a blend of five roundings follow.</summary>
+    /// <summary>
+    /// The exponent is rounded, which theta's logarithm enlarges; a power, a quotient and a blend of five roundings follow.
+    /// </summary>
     private static void Near(double expected, float actual, double theta) =>
         Assert.InRange(actual / expected, 1 - Error(theta), 1 + Error(theta));
 
