@@ -74,7 +74,6 @@ internal sealed class CallReader
                 return PushKey(c);
             case Part.Colon when c == ':':
                 _part = Part.Value;
-                _stream = new JsonStream();
                 return JsonProgress.Open;
             case Part.CommaOrEnd when c == ',':
                 _part = Part.Key;
@@ -94,6 +93,7 @@ internal sealed class CallReader
         if (progress == JsonProgress.Done)
         {
             _key = JsonText.Unescape(_stream.Take());
+            _stream = new JsonStream();
             _part = Part.Colon;
             return JsonProgress.Open;
         }

@@ -1,4 +1,6 @@
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using LsglangSharp.Runtime.Text.Templates;
 
 namespace LsglangSharp.Runtime.Parsing;
 
@@ -11,6 +13,7 @@ internal static partial class ParserInference
         return Has("<|channel|>") ? "gpt-oss"
             : Has("<|tool_calls_section_begin|>") ? "kimi_k2"
             : Has("<minimax:tool_call>") ? "minimax-m2"
+            : Has("<mm:think>") ? "minimax-m3"
             : Has("<｜DSML｜function_calls>") ? "deepseekv32"
             : Has("<｜DSML｜tool_calls>") ? "deepseekv4"
             : Has("<｜tool▁calls▁begin｜>") ? Has("```json") ? "deepseekv3" : "deepseekv31"
@@ -23,51 +26,64 @@ internal static partial class ParserInference
             : HasNewlineAfterTag().IsMatch(template) ? "qwen25" : "hermes";
     }
 
-    public static string? ReasoningParser(string template)
+    public static string? ReasoningParser(ChatTemplate template)
     {
-        bool Has(string text) => template.Contains(text, StringComparison.Ordinal);
-        var toggle = Toggle(template);
+        bool Has(string text) => template.Source.Contains(text, StringComparison.Ordinal);
+        var isOn = IsOnByDefault(template, "enable_thinking");
         return Has("<|channel|>") ? "gpt-oss"
             : Has("<|inner_prefix|>") ? "apertus2509"
+            : Has("<|channel>thought") ? "gemma4"
             : Has("<mm:think>") ? "minimax-m3"
             : Has("◁think▷") ? "kimi"
             : Has("[THINK]") ? "mistral"
             : Has("<|tool_calls_section_begin|>") ? "kimi_k2"
-            : Has("[gMASK]<sop>") && toggle == ("enable_thinking", true) ? "glm45"
+            : Has("[gMASK]<sop>") && isOn == true ? "glm45"
             : Has("<minimax:tool_call>") ? "minimax"
-            : Has("<｜DSML｜tool_calls>") ? "deepseek-v4"
-            : toggle == ("thinking", false) && Has("<｜") ? "deepseek-v3"
-            : Has("truncate_history_thinking") && toggle == ("enable_thinking", true) ? "nemotron_3"
-            : toggle == ("enable_thinking", true) ? "qwen3"
-            : toggle == ("enable_thinking", false) ? "mimo"
-            : Has("<think>") || Has("</think>") ? "deepseek-r1" : null;
+            : Has("DSML") ? "deepseek-v4"
+            : Has("<｜") && IsOnByDefault(template, "thinking") == false ? "deepseek-v3"
+            : !Has("think>") ? null
+            : isOn is null ? "deepseek-r1"
+            : Has("truncate_history_thinking") && isOn == true ? "nemotron_3"
+            : isOn == true ? "qwen3" : "mimo";
     }
 
-    /// <summary>The argument that switches thinking, and whether it is on where the request does not give it.</summary>
-    private static (string Name, bool IsOn)? Toggle(string template)
+    /// <summary>
+    /// Whether a template thinks where the request does not say: it is asked by rendering with its switch on, off and
+    /// left out. Null where the switch changes nothing.
+    /// </summary>
+    private static bool? IsOnByDefault(ChatTemplate template, string name)
     {
-        if (EnableThinking().IsMatch(template))
+        string? Render(bool? value)
         {
-            return ("enable_thinking", OnByDefault().IsMatch(template));
+            var variables = new JsonObject
+            {
+                ["messages"] = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = "Hello" }),
+                ["add_generation_prompt"] = true,
+                ["bos_token"] = "",
+                ["eos_token"] = "",
+            };
+            if (value is not null)
+            {
+                variables[name] = value;
+            }
+
+            try
+            {
+                return template.Render(variables);
+            }
+            catch (ChatTemplateException)
+            {
+                return null;
+            }
         }
 
-        return Thinking().IsMatch(template) ? ("thinking", false) : null;
+        var (on, off) = (Render(true), Render(false));
+        return on == off ? null : Render(null) == on;
     }
 
     [GeneratedRegex(@"<tool_call>(\\n|\n)")]
     private static partial Regex HasNewlineAfterTag();
 
-    [GeneratedRegex(@"<tool_call>'\s*[+~]|<tool_call>\{function-name\}<arg_key>")]
+    [GeneratedRegex(@"'<tool_call>'\s*\+\s*tc\.name")]
     private static partial Regex GlmWithoutNewline();
-
-    [GeneratedRegex(@"\benable_thinking\b")]
-    private static partial Regex EnableThinking();
-
-    [GeneratedRegex(@"\b(if|elif|not|and|or|set)\s+(not\s+)?thinking\b")]
-    private static partial Regex Thinking();
-
-    [GeneratedRegex(@"not\s+enable_thinking|enable_thinking\s+is\s+(not\s+defined|undefined|false)|"
-        + @"enable_thinking\s+is\s+not\s+(true|none)|enable_thinking\s*\|\s*default\(\s*true|"
-        + @"enable_thinking\s*==\s*false|set\s+enable_thinking\s*=\s*true", RegexOptions.IgnoreCase)]
-    private static partial Regex OnByDefault();
 }

@@ -140,12 +140,9 @@ public static class ReasoningParsers
         }
     }
 
-    /// <summary>The parser that a chat template's own words ask for, or null where they ask for none.</summary>
-    public static string? Infer(string templateSource) =>
-        ParserInference.ReasoningParser(templateSource) is { } name && Formats.ContainsKey(name) ? name : null;
-
-    /// <inheritdoc cref="Infer(string)"/>
-    public static string? Infer(ChatTemplate template) => Infer(template.Source);
+    /// <summary>The parser that a chat template asks for by its words and switches, or null where it asks for none.</summary>
+    public static string? Infer(ChatTemplate template) =>
+        ParserInference.ReasoningParser(template) is { } name && Formats.ContainsKey(name) ? name : null;
 
     private static ReasoningFormat Find(string name) =>
         Formats.TryGetValue(name, out var format) ? format

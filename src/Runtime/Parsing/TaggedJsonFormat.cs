@@ -73,6 +73,7 @@ internal sealed class TaggedJsonFormat(string begin, string end, bool isStrict) 
         private string _held = "";
         private bool _isList;
         private bool _hasBlock;
+        private bool _hasText;
 
         public ParsedPiece Push(string text)
         {
@@ -88,7 +89,7 @@ internal sealed class TaggedJsonFormat(string begin, string end, bool isStrict) 
         {
             if (_state == State.Text && (isStrict || !_hasBlock))
             {
-                var isSpace = _hasBlock && _held.Trim(White).Length == 0;
+                var isSpace = _hasBlock && !_hasText && _held.Trim(White).Length == 0;
                 _pieces.Text(isSpace ? "" : _held);
             }
 
@@ -111,6 +112,7 @@ internal sealed class TaggedJsonFormat(string begin, string end, bool isStrict) 
             }
 
             PassText(_held[..tag.Index], isBeforeTag: true);
+            _hasText = false;
             _held = _held[(tag.Index + tag.Marker.Length)..];
             if (tag.Marker == begin)
             {
@@ -125,7 +127,8 @@ internal sealed class TaggedJsonFormat(string begin, string end, bool isStrict) 
         /// <summary>Between calls, white space alone is layout and not text.</summary>
         private void PassText(string text, bool isBeforeTag)
         {
-            var isLayout = _hasBlock && text.Trim(White).Length == 0;
+            var isLayout = _hasBlock && !_hasText && text.Trim(White).Length == 0;
+            _hasText |= !isLayout;
             if (isLayout && !isBeforeTag && isStrict)
             {
                 return;

@@ -30,12 +30,9 @@ public static class ToolCallParsers
         string name, string text, IReadOnlyList<ToolDefinition> tools, ToolCallOptions? options = null) =>
         Find(name).ParseWhole(text, new ToolSet(tools, options ?? ToolCallOptions.Default));
 
-    /// <summary>The parser that a chat template's own words ask for, or null where they ask for none that is known.</summary>
-    public static string? Infer(string templateSource) => ParserInference.ToolCallParser(templateSource) is { } name
-        && Formats.ContainsKey(name) ? name : null;
-
-    /// <inheritdoc cref="Infer(string)"/>
-    public static string? Infer(ChatTemplate template) => Infer(template.Source);
+    /// <summary>The parser that a chat template asks for by its words, or null where it asks for none.</summary>
+    public static string? Infer(ChatTemplate template) =>
+        ParserInference.ToolCallParser(template.Source) is { } name && Formats.ContainsKey(name) ? name : null;
 
     private static ToolCallFormat Find(string name) => name == JsonArray ? Array
         : Formats.TryGetValue(name, out var format) ? format
