@@ -13,6 +13,8 @@ public abstract class GoldenModels(ITestOutputHelper output)
 
     public static TheoryData<string> Cases => [.. GoldenCase.Names];
 
+    public static TheoryData<string> FurtherCases => [.. GoldenCase.FurtherNames];
+
     public static TheoryData<string, int> CasesAndPageSizes
     {
         get
@@ -95,6 +97,19 @@ public abstract class GoldenModels(ITestOutputHelper output)
             Within(golden, model.Prefill(sequence, chunk), golden.Logits, $"chunks of {chunk}");
             model.Free(sequence);
         }
+    }
+
+    /// <summary>A sliding window, biases, other names of the experts' tensors, checkpoints in float16 and float32.</summary>
+    [SkippableTheory]
+    [MemberData(nameof(FurtherCases))]
+    public void Further_models_compute_what_their_references_do(string name)
+    {
+        Skip.If(Repository.Shared is null, "reference data is not here");
+
+        Logits_of_every_position_are_the_references(name);
+        Routers_choose_the_references_experts(name);
+        Greedy_continuation_is_the_references(name);
+        Prefill_in_chunks_of_any_size_gives_the_same(name);
     }
 
     [Theory]

@@ -23,12 +23,16 @@ public sealed class GoldenCase
         Greedy = Integers("greedy");
         Logits = Floats("logits");
         GreedyLogits = Floats("greedy_logits");
-        BFloat16Logits = Floats("logits_bf16");
+        BFloat16Logits = _header.TryGetProperty("logits_bf16", out _) ? Floats("logits_bf16") : [];
         Hidden = Floats("hidden");
         LargestLogit = Logits.Max(Math.Abs);
     }
 
+    /// <summary>The cases that lie in the repository.</summary>
     public static IReadOnlyList<string> Names { get; } = ["qwen3_moe", "qwen3_moe_mixed", "qwen3", "llama3"];
+
+    /// <summary>Cases of the reference data beside the repository that can be run, too.</summary>
+    public static IReadOnlyList<string> FurtherNames { get; } = ["mistral", "mixtral", "qwen2", "fmt_f16", "fmt_f32"];
 
     public string Name { get; }
 
@@ -45,7 +49,7 @@ public sealed class GoldenCase
     /// <summary>The logits that chose each token of <see cref="Greedy"/>.</summary>
     public float[] GreedyLogits { get; }
 
-    /// <summary>The reference's own run in bfloat16.</summary>
+    /// <summary>The reference's own run in bfloat16; empty where there is none.</summary>
     public float[] BFloat16Logits { get; }
 
     /// <summary>[layers + 1, prompt, hidden]: the embeddings, then the residual after each layer.</summary>
@@ -58,7 +62,9 @@ public sealed class GoldenCase
     /// <summary>How far bfloat16 moves the reference itself, as a share of the largest logit.</summary>
     public double BFloat16Deviation => Share(BFloat16Logits, Logits);
 
-    public static GoldenCase Open(string name) => new(name, Path.Combine(Repository.Root, "tests/Golden", name));
+    public static GoldenCase Open(string name) => Names.Contains(name)
+        ? new(name, Path.Combine(Repository.Root, "tests/Golden", name))
+        : new(name, Repository.SharedPath("goldens", "models", name)!);
 
     /// <summary>The largest difference between logits as a share of the largest logit of the case.</summary>
     public double Share(ReadOnlySpan<float> actual, ReadOnlySpan<float> expected) =>
