@@ -1,5 +1,6 @@
 using LsglangSharp.Runtime;
 using LsglangSharp.Runtime.Models;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Scheduling;
 using LsglangSharp.Runtime.Specs;
@@ -44,18 +45,24 @@ internal static class MemoryBudget
         ModelSpec spec, ModelCounts counts, DType weightType, DType cacheType, ServeSettings settings,
         EnvironmentVariables environment, long bytesFree)
     {
-        var weights = counts.Total * weightType.Bytes();
-        var usable = (long)(bytesFree * (settings.MemFractionStatic ?? FractionByDefault));
-        if (weights >= usable)
+        var options = EngineOptions(settings);
+        var perToken = counts.KvBytesPerToken(cacheType);
+        var wanted = EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, long.MaxValue);
+        var plan = MemoryPlan.Make(new MemoryRequest
         {
-            throw new ConfigurationException(
-                $"The weights take {Size.Of(weights)} as {weightType.ToString().ToLowerInvariant()}, but {Size.Of(bytesFree)} of memory are "
-                + $"available, of which {Size.Of(usable)} may be used (--mem-fraction-static). Free memory, use a machine with more, "
-                + "or choose a smaller model" + (weightType == DType.F32 ? " or --dtype bfloat16." : "."));
-        }
-
-        var cache = Math.Min(environment.KvCacheBytes ?? long.MaxValue, usable - weights);
-        return EngineLimits.Derive(
-            EngineOptions(settings), spec.Head.Vocabulary, spec.ContextLength, counts.KvBytesPerToken(cacheType), cache);
+            Spec = spec,
+            Weights = weightType,
+            Cache = cacheType,
+            BytesAvailable = bytesFree,
+            StepTokensMax = wanted.Steps.StepTokensMax,
+            LogitRowsMax = wanted.Steps.StepLogitRowsMax,
+            PageSize = options.PageSize,
+            ContextLength = wanted.ContextLength,
+            UsefulTokens = wanted.KvTokens,
+            StaticFraction = settings.MemFractionStatic ?? FractionByDefault,
+            TotalTokens = settings.MaxTotalTokens,
+            CacheBytes = environment.KvCacheBytes,
+        });
+        return EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, plan.CacheBytes);
     }
 }

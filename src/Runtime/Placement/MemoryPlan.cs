@@ -35,7 +35,7 @@ public sealed record MemoryPlan(
     /// </summary>
     public static MemoryPlan Make(MemoryRequest request)
     {
-        Check.That(request.PageSize > 0 && request.StaticFraction is > 0 and <= 1);
+        Check.That(request.PageSize > 0 && request.StaticFraction is >= 0 and <= 1);
         var plan = new MemoryPlan(
             WeightBytesOf(request.Spec, request.Weights, Residency.Device),
             WeightBytesOf(request.Spec, request.Weights, Residency.Experts),
@@ -62,17 +62,19 @@ public sealed record MemoryPlan(
         var needed = RoundUp(Math.Min(CachedTokensMin, request.ContextLength), request.PageSize);
         var left = request.BytesAvailable - plan.WeightBytes - plan.ScratchBytes;
         var fitting = RoundDown(left / plan.CacheBytesPerToken);
-        if (fitting < needed)
+        var asked = request.TotalTokens ?? int.MaxValue;
+        if (fitting < Math.Min(needed, RoundUp(asked, request.PageSize)))
         {
             throw TooSmall(plan with { CachedTokens = (int)needed });
         }
 
         if (Asked() is (var tokens, { } option))
         {
-            if (tokens < needed)
+            if (tokens == 0)
             {
                 throw new ConfigurationException(
-                    $"{option} leaves room for {tokens} tokens in the cache; at least {needed} are needed");
+                    $"{option} leaves no room in the cache; a page of {request.PageSize} tokens takes " +
+                    Units.Bytes(request.PageSize * plan.CacheBytesPerToken));
             }
 
             return tokens <= fitting
@@ -86,9 +88,9 @@ public sealed record MemoryPlan(
 
         // Scratch is taken from the part that is not static; where that is too small, the cache gives way.
         var budget = (long)(request.BytesAvailable * request.StaticFraction) - plan.WeightBytes;
-        var useful = RoundUp(request.ContextLength, request.PageSize) * request.RunningMax;
+        var useful = request.UsefulTokens is { } most ? RoundUp(most, request.PageSize) : long.MaxValue;
         var derived = Math.Min(Math.Min(RoundDown(budget / plan.CacheBytesPerToken), fitting), useful);
-        return derived >= needed
+        return derived >= Math.Min(needed, useful)
             ? Clamp(derived)
             : throw new ConfigurationException(
                 $"--mem-fraction-static {request.StaticFraction.ToString(CultureInfo.InvariantCulture)} of " +
@@ -98,7 +100,7 @@ public sealed record MemoryPlan(
         (long Tokens, string? Option) Asked() => (request.TotalTokens, request.CacheBytes) switch
         {
             ({ } total, { } bytes) when bytes / plan.CacheBytesPerToken < total => FromBytes(bytes),
-            ({ } total, _) => (RoundDown(total), $"--max-total-tokens {total}"),
+            ({ } total, _) => (RoundUp(total, request.PageSize), $"--max-total-tokens {total}"),
             (null, { } bytes) => FromBytes(bytes),
             _ => (0, null),
         };
@@ -134,8 +136,8 @@ public sealed record MemoryPlan(
 
     /// <summary>
     /// An upper bound: a row of float32 for each value that a layer has at once (residual, normed, mixed and their sum;
-    /// q, k, v and the attention's result; both halves of the widest MLP; for each chosen expert its halves and its
-    /// result), and the logits.
+    /// q, k, v, the attention's result and the angles; both halves of the widest MLP; for each chosen expert its halves
+    /// and its result), and the logits.
     /// </summary>
     private static long ScratchBytesOf(MemoryRequest request)
     {
@@ -148,7 +150,8 @@ public sealed record MemoryPlan(
         return ((request.StepTokensMax * row) + logits) * DType.F32.Bytes();
     }
 
-    private static long MixerRow(Mixer mixer) => mixer is Gqa gqa ? 2L * (gqa.Heads + gqa.KvHeads) * gqa.HeadDim : 0;
+    private static long MixerRow(Mixer mixer) =>
+        mixer is Gqa gqa ? (2L * (gqa.Heads + gqa.KvHeads) * gqa.HeadDim) + gqa.Rotary.Dimensions : 0;
 
     private static long FfnRow(Ffn ffn, long hidden) => ffn switch
     {

@@ -29,8 +29,8 @@ public sealed record MemoryRequest
     /// <summary>The longest sequence that will be served.</summary>
     public required int ContextLength { get; init; }
 
-    /// <summary>Sequences that run at once: more cache than these can fill is not taken.</summary>
-    public required int RunningMax { get; init; }
+    /// <summary>More cache than for this many tokens is not taken; null takes what there is.</summary>
+    public int? UsefulTokens { get; init; }
 
     /// <summary>--mem-fraction-static: the share of the available bytes for weights and cache.</summary>
     public double StaticFraction { get; init; } = 0.85;

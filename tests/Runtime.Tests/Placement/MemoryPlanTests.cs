@@ -30,7 +30,6 @@ public sealed class MemoryPlanTests
         LogitRowsMax = 3,
         PageSize = 16,
         ContextLength = 4096,
-        RunningMax = 2,
     };
 
     [Fact]
@@ -43,17 +42,17 @@ public sealed class MemoryPlanTests
         Assert.Equal((matrices * 2) + (norms * 4), plan.DeviceWeightBytes);
         Assert.Equal(8 * 3 * 32 * 64 * 2, plan.ExpertWeightBytes);
         Assert.Equal(2 * 2 * 2 * 16 * 2, plan.CacheBytesPerToken);
-        Assert.Equal(4 * ((10 * ((4 * 64) + (2 * 6 * 16) + Math.Max(2 * 96, 2 * (64 + 64)))) + (3 * 100)), plan.ScratchBytes);
+        Assert.Equal(4 * ((10 * ((4 * 64) + (2 * 6 * 16) + 16 + Math.Max(2 * 96, 2 * (64 + 64)))) + (3 * 100)), plan.ScratchBytes);
     }
 
     [Fact]
-    public void The_cache_is_no_larger_than_all_running_sequences_can_fill() =>
-        Assert.Equal(2 * 4096, MemoryPlan.Make(Request).CachedTokens);
+    public void The_cache_is_no_larger_than_is_useful() =>
+        Assert.Equal(5008, MemoryPlan.Make(Request with { UsefulTokens = 5000 }).CachedTokens);
 
     [Fact]
     public void The_static_fraction_bounds_weights_and_cache_together()
     {
-        var plan = MemoryPlan.Make(Request with { RunningMax = 1_000_000, StaticFraction = 0.5 });
+        var plan = MemoryPlan.Make(Request with { StaticFraction = 0.5 });
 
         Assert.Equal(0, plan.CachedTokens % 16);
         Assert.InRange(plan.WeightBytes + plan.CacheBytes, (Gib / 2) - (16 * plan.CacheBytesPerToken), Gib / 2);
@@ -64,16 +63,17 @@ public sealed class MemoryPlanTests
     {
         for (var available = 600_000L; available < 3_000_000; available += 77_777)
         {
-            var plan = MemoryPlan.Make(Request with { BytesAvailable = available, StaticFraction = 1, RunningMax = 100 });
+            var plan = MemoryPlan.Make(Request with { BytesAvailable = available, StaticFraction = 1 });
 
             Assert.InRange(plan.Bytes, 0, available);
-            Assert.InRange(plan.CachedTokens, 1024, 100 * 4096);
+            Assert.InRange(plan.CachedTokens, 1024, available / plan.CacheBytesPerToken);
         }
     }
 
     [Theory]
     [InlineData(2000, null, 2000)]
-    [InlineData(2010, null, 2000)]
+    [InlineData(2001, null, 2016)]
+    [InlineData(1, null, 16)]
     [InlineData(null, 2000 * 256, 2000)]
     [InlineData(3000, 2000 * 256, 2000)]
     [InlineData(1600, 2000 * 256, 1600)]
@@ -106,7 +106,7 @@ public sealed class MemoryPlanTests
     [Theory]
     [InlineData(100_000_000, null, "--max-total-tokens 100000000 asks for 23.84 GiB of cache")]
     [InlineData(null, 2 * Gib, "VLLM_CPU_KVCACHE_SPACE (2.00 GiB) asks for 2.00 GiB of cache")]
-    [InlineData(512, null, "--max-total-tokens 512 leaves room for 512 tokens in the cache; at least 1024 are needed")]
+    [InlineData(null, 4000L, "VLLM_CPU_KVCACHE_SPACE (0.00 MiB) leaves no room in the cache; a page of 16 tokens takes")]
     public void A_cache_that_was_asked_for_and_cannot_be_is_refused(int? tokens, long? bytes, string reason)
     {
         var error = Assert.Throws<ConfigurationException>(
