@@ -32,6 +32,7 @@ public sealed class PagedModel
         const int CacheTokens = 4096, SequencesMax = 24;
         var pages = (CacheTokens / pageSize) + SequencesMax;
         var sizes = new StepSizes(tokensMax, SequencesMax, pages, tokensMax);
+        Sizes = sizes;
         var model = ModelFolder.Open(folder);
         var plan = new WeightPlan(device.Memory);
         var kv = new KvCacheMemory(device.Memory, cache, pages, pageSize);
@@ -49,6 +50,8 @@ public sealed class PagedModel
         Coordinator = new Coordinator(bound, device, sizes);
         Device = device;
     }
+
+    public StepSizes Sizes { get; }
 
     public IDevice Device { get; }
 
