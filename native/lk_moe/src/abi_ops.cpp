@@ -77,7 +77,7 @@ lk_status lk_linear(lk_device* device, const lk_tensor* x, const lk_matrix* w, c
         require(source.columns == static_cast<std::size_t>(view.columns), "x must be as wide as the matrix");
         require(target.columns == static_cast<std::size_t>(view.rows), "y must be as wide as the matrix has rows");
         require(source.rows == target.rows, "x and y must have as many rows");
-        lk::linear(d, d.gemm(view.format), source, view, bias, target, accumulate != 0);
+        lk::linear(d, lk::gemm_for(d, view.format, source.rows), source, view, bias, target, accumulate != 0);
     });
 }
 

@@ -254,8 +254,8 @@ void run_task(const Job& job, const Group& group, std::size_t part, const Workpl
     const std::size_t keys = group.key_last - group.key_first;
     const std::size_t from = group.key_first + keys * part / group.parts;
     const std::size_t to = group.key_first + keys * (part + 1) / group.parts;
-    const Gemm* const gemm =
-        tokens > kGemvTokensMax ? &job.device.kernels().gemm_exact[index_of(job.cache.format)] : nullptr;
+    const Gemm& exact = job.device.kernels().gemm_exact[index_of(job.cache.format)];
+    const Gemm* const gemm = tokens > gemv_tokens_max(exact) ? &exact : nullptr;
 
     load_queries(job, group, place, gemm);
     for (std::size_t first = from; first < to; first += kBlockKeys) {

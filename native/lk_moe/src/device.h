@@ -52,9 +52,7 @@ class Device {
     Pool& pool() { return *pool_; }
     const Pool& pool() const { return *pool_; }
     const Kernels& kernels() const { return kernels_; }
-    const Gemm& gemm(Format format) const {
-        return exact_gemm_ ? kernels_.gemm_exact[index_of(format)] : kernels_.gemm[index_of(format)];
-    }
+    bool exact_gemm() const { return exact_gemm_; }
     const Placement& placement() const { return placement_; }
     const std::string& root() const { return root_; }
     const std::string& description() const { return description_; }

@@ -11,8 +11,6 @@ namespace {
 
 // Weights below this are read faster than a second worker can be told about them.
 constexpr std::size_t kBytesAlone = std::size_t{48} << 10;
-// A chunk of weights that stays in a second-level cache while up to kGemvTokensMax tokens pass by.
-constexpr std::size_t kChunkBytes = std::size_t{128} << 10;
 // Tokens whose packed activations stay in a second-level cache while a row chunk passes by.
 constexpr std::size_t kTileTokens = 2 * kPackTokens;
 
@@ -52,7 +50,7 @@ void few_tokens(const Job& job) {
     pool.run([&](const Worker& worker) {
         const Slice& slice = w.slices[static_cast<std::size_t>(worker.rank)];
         const auto rows = static_cast<std::size_t>(slice.row_count);
-        const std::size_t chunk = gemv_chunk_rows(rows, w.row_bytes(), static_cast<std::size_t>(worker.rank_size));
+        const std::size_t chunk = gemv_chunk_rows(rows, w.row_bytes(), job.x.rows, static_cast<std::size_t>(worker.rank_size));
         Turns& turns = job.device.turns(0, worker.rank);
         for (std::size_t first; (first = turns.take() * chunk) < rows;) {
             gemv_chunk(job, slice, first, std::min(chunk, rows - first));
@@ -100,11 +98,13 @@ void many_tokens(const Job& job) {
 
 }  // namespace
 
-std::size_t gemv_chunk_rows(std::size_t rows, std::size_t row_bytes, std::size_t workers) {
+std::size_t gemv_chunk_rows(std::size_t rows, std::size_t row_bytes, std::size_t tokens, std::size_t workers) {
+    // Read once, a chunk may be long, which costs fewer starts of the memory's streams; read again for the next eight
+    // tokens, it must stay in a second-level cache meanwhile.
+    const std::size_t bytes = tokens <= kGemvTokens ? std::size_t{512} << 10 : std::size_t{128} << 10;
     constexpr std::size_t kStreams = 8;
-    const std::size_t fair = divide_up(rows, workers * 4);
-    const std::size_t fitting = std::max(kStreams, kChunkBytes / std::max(row_bytes, std::size_t{1}));
-    return round_up(std::max(kStreams, std::min(fair, fitting)), kStreams);
+    const std::size_t fair = divide_up(rows, workers * 6);
+    return round_up(std::max(kStreams, std::min(fair, bytes / std::max(row_bytes, std::size_t{1}))), kStreams);
 }
 
 std::size_t gemm_chunk_rows(std::size_t rows, std::size_t tiles, std::size_t workers) {
@@ -117,7 +117,7 @@ void linear(Device& device, const Gemm& gemm, const Grid& x, const MatrixView& w
             bool accumulate) {
     if (x.rows == 0) return;
     const Job job{device, gemm, x, w, bias, y, accumulate};
-    if (x.rows <= kGemvTokensMax) {
+    if (x.rows <= gemv_tokens_max(gemm)) {
         few_tokens(job);
     } else {
         many_tokens(job);

@@ -66,7 +66,8 @@ struct Job {
     bool clear;          // y starts from zero
     const Gemm& gemm;
 
-    bool few() const { return plan.tokens_of_largest <= kGemvTokensMax; }
+    bool by_gemv(const Tile& tile) const { return tile.count <= gemv_tokens_max(gemm); }
+    bool few() const { return plan.tokens_of_largest <= gemv_tokens_max(gemm); }
 };
 
 // Memory for a plan of so many assignments, taken apart from one block.
@@ -199,8 +200,10 @@ void gate_up_many(const Job& job, const Worker& worker, const Tile& tile, Chunk 
 
 // The chunks in which a rank's rows of gate and up are handed out.
 std::size_t gate_up_chunk(const Job& job, std::size_t rows, std::size_t workers) {
-    const std::size_t row_bytes = 2 * job.experts.hidden * size_of(job.experts.format);
-    if (job.few()) return gemv_chunk_rows(rows, row_bytes, divide_up(workers, job.plan.tile_count));
+    if (job.few()) {
+        const std::size_t row_bytes = job.experts.hidden * size_of(job.experts.format);
+        return gemv_chunk_rows(rows, row_bytes, job.plan.tokens_of_largest, divide_up(workers, job.plan.tile_count));
+    }
     return gemm_chunk_rows(rows, job.plan.tile_count, workers);
 }
 
@@ -216,7 +219,7 @@ void gate_up(const Job& job, const Worker& worker) {
         const Tile& tile = job.plan.tiles[turn / chunks];
         const std::size_t first = turn % chunks * chunk;
         const Chunk part{first, std::min(chunk, rows - first)};
-        if (tile.count <= kGemvTokensMax) {
+        if (job.by_gemv(tile)) {
             gate_up_few(job, worker, tile, part, memory);
         } else {
             gate_up_many(job, worker, tile, part, memory);
@@ -228,7 +231,7 @@ void pack_activations(const Job& job) {
     Turns& turns = job.device.turns(1, 0);
     for (std::size_t turn; (turn = turns.take()) < job.plan.tile_count;) {
         const Tile& tile = job.plan.tiles[turn];
-        if (tile.count <= kGemvTokensMax) continue;
+        if (job.by_gemv(tile)) continue;
         const std::size_t width = job.experts.intermediate;
         job.gemm.pack({job.activations + tile.first * width, width}, tile.count, width, job.packed + job.plan.packed[turn]);
     }
@@ -244,7 +247,7 @@ void down_chunk(const Job& job, const Worker& worker, Chunk chunk) {
         const Slice& slice = view.slices[static_cast<std::size_t>(worker.rank)];
         const Weights weights = view.weights(slice, static_cast<int>(chunk.first), static_cast<int>(chunk.count));
         float* const target = job.y.data + static_cast<std::size_t>(slice.row_start) + chunk.first;
-        if (tile.count > kGemvTokensMax) {
+        if (!job.by_gemv(tile)) {
             job.gemm.multiply(weights, job.packed + job.plan.packed[i], tile.count,
                               {target, job.y.stride, job.plan.tokens + tile.first}, true);
             continue;
@@ -261,8 +264,9 @@ void down(const Job& job, const Worker& worker) {
     const Slice& slice = job.experts.view(job.plan.groups[0].expert, Part::down).slices[static_cast<std::size_t>(worker.rank)];
     const auto rows = static_cast<std::size_t>(slice.row_count);
     const auto workers = static_cast<std::size_t>(worker.rank_size);
-    const std::size_t row_bytes = job.experts.intermediate * size_of(job.experts.format) * job.plan.group_count;
-    const std::size_t chunk = job.few() ? gemv_chunk_rows(rows, row_bytes, workers) : gemm_chunk_rows(rows, 1, workers);
+    const std::size_t row_bytes = job.experts.intermediate * size_of(job.experts.format);
+    const std::size_t chunk = job.few() ? gemv_chunk_rows(rows, row_bytes, job.plan.tokens_of_largest, workers)
+                                        : gemm_chunk_rows(rows, 1, workers);
     Turns& turns = job.device.turns(2, worker.rank);
     for (std::size_t first; (first = turns.take() * chunk) < rows;) {
         const Chunk part{first, std::min(chunk, rows - first)};
@@ -280,14 +284,14 @@ std::size_t place_packed(Plan& plan, const Gemm& gemm, std::size_t width) {
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < plan.tile_count; ++i) {
         plan.packed[i] = bytes;
-        if (plan.tiles[i].count > kGemvTokensMax) bytes += round_up(gemm.packed_bytes(plan.tiles[i].count, width), 64);
+        if (plan.tiles[i].count > gemv_tokens_max(gemm)) bytes += round_up(gemm.packed_bytes(plan.tiles[i].count, width), 64);
     }
     return bytes;
 }
 
 void run(Device& device, const Experts& experts, Plan& plan, const Grid& x, const Grid& y, bool clear) {
-    const Gemm& gemm = device.gemm(experts.format);
-    const bool few = plan.tokens_of_largest <= kGemvTokensMax;
+    const Gemm& gemm = gemm_for(device, experts.format, x.rows);
+    const bool few = plan.tokens_of_largest <= gemv_tokens_max(gemm);
     const std::size_t packed_bytes = few ? 0 : place_packed(plan, gemm, experts.intermediate);
     const Job job{device,
                   experts,

@@ -21,10 +21,18 @@ struct Grid {
     Rows target(std::size_t first = 0) const { return {data + first * stride, stride}; }
 };
 
-// Up to so many tokens the weights are read by gemv, eight tokens at a time, from cache after the first eight; beyond, the
-// activations are packed for gemm. A constant, not measured at the start: with kernels that round activations the result
-// depends on it, and must not depend on how busy the machine was. Figures: docs/perf/moe.md.
-inline constexpr std::size_t kGemvTokensMax = 16;
+// Steps of so many tokens keep their activations in f32, whatever is fastest: decoding is exact.
+inline constexpr std::size_t kExactTokensMax = kGemvTokens;
+
+inline const Gemm& gemm_for(const Device& device, Format format, std::size_t step_tokens) {
+    const bool exact = device.exact_gemm() || step_tokens <= kExactTokensMax;
+    return exact ? device.kernels().gemm_exact[index_of(format)] : device.kernels().gemm[index_of(format)];
+}
+
+// Up to so many tokens a product is taken by gemv, which then is faster than packing for gemm. Constants, not measured at the
+// start: where gemm rounds activations the result depends on them, and must not depend on how busy the machine was. Figures:
+// docs/perf/moe.md.
+inline std::size_t gemv_tokens_max(const Gemm& gemm) { return gemm.rounds_activations ? 5 : 2 * kGemvTokens; }
 
 // ---- rows.cpp: what touches each activation once ----
 void embed(Device& device, const MatrixView& table, const std::int32_t* ids, const Grid& y);
@@ -40,7 +48,7 @@ void linear(Device& device, const Gemm& gemm, const Grid& x, const MatrixView& w
             bool accumulate);
 
 // Rows that a worker takes at a time of the `rows` that its rank holds.
-std::size_t gemv_chunk_rows(std::size_t rows, std::size_t row_bytes, std::size_t workers);
+std::size_t gemv_chunk_rows(std::size_t rows, std::size_t row_bytes, std::size_t tokens, std::size_t workers);
 std::size_t gemm_chunk_rows(std::size_t rows, std::size_t tiles, std::size_t workers);
 
 // ---- attention.cpp ----

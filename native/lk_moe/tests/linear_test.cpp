@@ -31,7 +31,7 @@ void check(lk_device* device, lk_dtype type, int tokens, int rows, int columns, 
     const lk_tensor xt = x.tensor(), yt = y.tensor();
     ok(lk_linear(device, &xt, w.matrix.get(), biased ? bias.data() : nullptr, &yt, accumulate));
 
-    const double bound = exact || type == LK_F32 || tokens <= 16 ? bound_exact(columns) : bound_rounded(columns);
+    const double bound = exact || type == LK_F32 || tokens <= 8 ? bound_exact(columns) : bound_rounded(columns);
     for (int t = 0; t < tokens; ++t) {
         for (int r = 0; r < rows; ++r) {
             double expected = w.dot(r, x.values.data() + t * x.stride);
