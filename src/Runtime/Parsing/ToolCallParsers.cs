@@ -11,6 +11,8 @@ public static class ToolCallParsers
     private static readonly Dictionary<string, ToolCallFormat> Formats = new()
     {
         ["hermes"] = new TaggedJsonFormat("<tool_call>", "</tool_call>", isStrict: true),
+        ["qwen3_coder"] = new QwenCoderFormat(),
+        ["step3p5"] = new QwenCoderFormat(),
         ["qwen"] = new TaggedJsonFormat("<tool_call>\n", "\n</tool_call>", isStrict: false),
         ["qwen25"] = new TaggedJsonFormat("<tool_call>\n", "\n</tool_call>", isStrict: false),
     };
