@@ -238,10 +238,23 @@ void add_gemm(Bench& bench, const Buffers& buffers, const Kernels& table) {
         std::size_t tokens, rows, depth;
     };
     const Gemm& fast = table.gemm[index_of(Format::bf16)];
-    for (const Shape& s : {Shape{512, 768, 2048}, {512, 2048, 2048}, {512, 2048, 768}, {16, 768, 2048}, {24, 768, 2048},
+    for (const Shape& s : {Shape{512, 768, 2048}, {512, 2048, 2048}, {512, 2048, 768}, {4, 768, 2048}, {6, 768, 2048}, {8, 768, 2048}, {12, 768, 2048}, {16, 768, 2048}, {24, 768, 2048},
                            {32, 768, 2048}, {33, 768, 2048}, {40, 768, 2048}, {48, 768, 2048}, {64, 768, 2048},
                            {32, 2048, 768}, {64, 1024, 7168}}) {
         add_gemm_case(bench, buffers, fast, "gemm", Format::bf16, s.tokens, s.rows, s.depth);
+    }
+    for (std::size_t tokens : {32u, 33u, 512u}) {
+        constexpr std::size_t kDepth = 2048, kTotal = 8192;
+        bench.add({.name = "gemm pack T=" + std::to_string(tokens) + " K=2048",
+                   .amount = static_cast<double>(bench.team().size()) * kTotal * kDepth * sizeof(float),
+                   .unit = "GB/s",
+                   .bounds = {Bound::cache},
+                   .work = [&buffers, &fast, tokens](int i) {
+                       for (std::size_t done = 0; done < kTotal; done += tokens) {
+                           fast.pack({buffers.floats(buffers.x, i), kDepth}, tokens, kDepth,
+                                     buffers.packed[static_cast<std::size_t>(i)]->data());
+                       }
+                   }});
     }
     for (Format format : {Format::bf16, Format::f32}) {
         for (const Shape& s : {Shape{512, 768, 2048}, {32, 768, 2048}, {33, 768, 2048}, {64, 1024, 7168}}) {

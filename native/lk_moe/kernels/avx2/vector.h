@@ -18,6 +18,9 @@ struct Avx2 {
         return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), iota);
     }
 
+    // Keeps in a register what the compiler would rather load again for every use.
+    static void keep(F& a) { asm("" : "+x"(a)); }
+
     static F zero() { return _mm256_setzero_ps(); }
     static F set(float value) { return _mm256_set1_ps(value); }
     static F add(F a, F b) { return _mm256_add_ps(a, b); }

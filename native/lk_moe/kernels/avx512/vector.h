@@ -15,6 +15,9 @@ struct Avx512 {
 
     static Mask lanes(std::size_t count) { return static_cast<Mask>(_bzhi_u32(0xffff, static_cast<unsigned>(count))); }
 
+    // Keeps in a register what the compiler would rather load again for every use.
+    static void keep(F& a) { asm("" : "+v"(a)); }
+
     static F zero() { return _mm512_setzero_ps(); }
     static F set(float value) { return _mm512_set1_ps(value); }
     static F add(F a, F b) { return _mm512_add_ps(a, b); }

@@ -201,26 +201,28 @@ std::size_t packed_bytes(std::size_t tokens, std::size_t depth) {
 // 32 columns from column k on, `count` of them there, rounded: 16 pairs.
 __m512i round_columns(const float* row, std::size_t k, std::size_t count) {
     const std::size_t low = smaller(count, kLanes);
-    const __m256i first = Avx512::narrow_bf16(Avx512::load(F32{}, row + k, low));
-    const __m256i second =
-        count > kLanes ? Avx512::narrow_bf16(Avx512::load(F32{}, row + k + kLanes, count - kLanes)) : _mm256_setzero_si256();
-    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+    const F first = Avx512::load(F32{}, row + k, low);
+    const F second = count > kLanes ? Avx512::load(F32{}, row + k + kLanes, count - kLanes) : Avx512::zero();
+    return (__m512i)_mm512_cvtne2ps_pbh(second, first);
 }
 
+// Pairs count as one f32 each while they change places.
 void pack_block(const float* const (&rows)[kLanes], std::size_t live, std::size_t depth, bf16* target) {
-    for (std::size_t k = 0; k < depth; k += 2 * kLanes) {
-        const std::size_t count = smaller(2 * kLanes, depth - k);
-        const std::size_t pairs = (count + 1) / 2;
+    for (std::size_t k = 0; k < depth; k += kLine) {
+        const std::size_t count = smaller(kLine, depth - k);
         for (std::size_t group = 0; group < kLanes; group += 8) {
-            F values[8];
+            F pairs[8];
             for (std::size_t i = 0; i < 8; ++i) {
-                values[i] = group + i < live ? _mm512_castsi512_ps(round_columns(rows[group + i], k, count)) : Avx512::zero();
+                pairs[i] = group + i < live ? _mm512_castsi512_ps(round_columns(rows[group + i], k, count)) : Avx512::zero();
+            }
+            float* place = reinterpret_cast<float*>(target + k * kLanes) + group;
+            if (count == kLine) {
+                Avx512::store_transposed(pairs, place, kLanes);
+                continue;
             }
             float columns[kLanes][8];
-            Avx512::store_transposed(values, columns[0], 8);
-            for (std::size_t p = 0; p < pairs; ++p) {
-                __builtin_memcpy(target + (k / 2 + p) * 2 * kLanes + 2 * group, columns[p], sizeof columns[p]);
-            }
+            Avx512::store_transposed(pairs, columns[0], 8);
+            for (std::size_t p = 0; p < even(count) / 2; ++p) Avx512::put_eight(columns[p], place + p * kLanes, 8, false);
         }
     }
 }
