@@ -2,7 +2,7 @@
 //
 // Rows are taken in stretches that stay in L2 while all tokens pass by, so that weights come from memory once; the tiles are
 // those of tiles.h. While a tile is computed, the rows of the next one are asked for.
-// On one Zen 5 core, weights from memory: 83 to 92 % of a plain vdpbf16ps loop from 32 tokens up (docs/perf/kernels.md).
+// On one Zen 5 core, weights from memory: 84 to 100 % of a plain vdpbf16ps loop from 32 tokens up (docs/perf/kernels.md).
 // Mirrors reference/products.cpp; proved by tests/gemm_check.cpp.
 #include "tiles.h"
 

@@ -76,11 +76,12 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
     }
     std::size_t k = 0;
     for (; k + kLine <= span.depth; k += kLine) {
+        for (std::size_t i = 0; i < kLine; i += 2) step<R, B>(panel, x, block_stride, k + i, sums);
+        // Only now: rows a power of two apart share their L1 sets, and these lines would push out those in use.
         if (ahead.row[0] != nullptr) {
 #pragma GCC unroll 16
             for (std::size_t r = 0; r < R; ++r) __builtin_prefetch(ahead.row[r] + k);
         }
-        for (std::size_t i = 0; i < kLine; i += 2) step<R, B>(panel, x, block_stride, k + i, sums);
     }
     for (; k + 2 <= span.depth; k += 2) step<R, B>(panel, x, block_stride, k, sums);
     if (k < span.depth) {
@@ -110,7 +111,7 @@ void columns(const Weights& w, const bf16* data, const Span& span, std::size_t f
 
 // Tiles of two blocks, but for an odd count, which ends with one of three.
 void blocks(const Weights& w, const bf16* data, const Span& span, std::size_t first, std::size_t count, const Rows& y) {
-    if (count == 1) return columns<12, 1>(w, data, span, first, 1, y);
+    if (count == 1) return columns<8, 1>(w, data, span, first, 1, y);
     const std::size_t last = count % 2 != 0 ? 3 : 0;
     columns<12, 2>(w, data, span, first, (count - last) / 2, y);
     if (last != 0) columns<8, 3>(w, data, span, first + count - last, 1, y);

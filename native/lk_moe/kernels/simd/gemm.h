@@ -113,10 +113,10 @@ struct GemmKernel {
         }
         std::size_t k = 0;
         for (; k + kLine <= span.depth; k += kLine) {
+            for (std::size_t i = 0; i < kLine; ++i) step<R, B>(panel, x, block_stride, k + i, sums);
             if (ahead != nullptr) {
                 for (std::size_t r = 0; r < R; ++r) __builtin_prefetch(ahead + r * stride + k);
             }
-            for (std::size_t i = 0; i < kLine; ++i) step<R, B>(panel, x, block_stride, k + i, sums);
         }
         for (; k < span.depth; ++k) step<R, B>(panel, x, block_stride, k, sums);
         const std::size_t token = block * kLanes;
