@@ -88,6 +88,7 @@ internal sealed class ServingModel : IDisposable
                 CacheReport = _settings.EnableCacheReport,
                 WarmsUp = !_settings.SkipWarmup,
                 StreamsIncrements = _settings.IncrementalStreaming,
+                IncludesUsage = _settings.IncludeUsageByDefault,
                 TruncatesPrompts = _settings.AllowAutoTruncate,
                 CertificateFile = _settings.SslCertFile,
                 CertificateKeyFile = _settings.SslKeyFile,

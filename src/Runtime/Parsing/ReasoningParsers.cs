@@ -144,6 +144,9 @@ public static class ReasoningParsers
     public static string? Infer(ChatTemplate template) =>
         ParserInference.ReasoningParser(template) is { } name && Formats.ContainsKey(name) ? name : null;
 
+    /// <summary>What opens and closes the thoughts; empty where nothing is taken apart.</summary>
+    public static (string Start, string End) Markers(string name) => (Find(name).Start, Find(name).End);
+
     private static ReasoningFormat Find(string name) =>
         Formats.TryGetValue(name, out var format) ? format
         : throw new UnknownParserException("reasoning", name, Names);

@@ -1,0 +1,87 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using LsglangSharp.Api.Tests.Serving;
+using LsglangSharp.Support;
+
+namespace LsglangSharp.Api.Tests.Clients;
+
+/// <summary>The openai package of npm against the server.</summary>
+public sealed class OpenAiNodeTests
+{
+    private static readonly string _folder = Path.Combine(Repository.Root, "tests/Api.Tests/openai-node");
+
+    [SkippableFact]
+    public async Task OpenAIs_client_for_Node_understands_the_server()
+    {
+        Skip.IfNot(await IsInstalledAsync(), "node or npm is missing, or the openai package cannot be installed here");
+        await using var server = await ClientScript.StartAsync();
+
+        var (code, output, errors) = await RunAsync("node", "run.mjs", new Uri(server.Address, "/v1").ToString(), ClientScript.Key);
+
+        Assert.True(code == 0, errors);
+        var seen = JsonNode.Parse(output)!;
+        AssertJson("""{"content":"Hello 🎉","finish":"stop","usage":31}""", seen["whole"]!);
+        AssertJson("""["","Hel","lo ","🎉","stop"]""", seen["deltas"]!);
+        Assert.Equal(31, (int)seen["streamUsage"]!);
+        AssertJson("""[["function","get_weather",{"city":"Paris"}],["function","get_weather",{"city":"Rome"}]]""", seen["calls"]!);
+        AssertJson("""[["function","get_weather",{"city":"Paris"}],["function","get_weather",{"city":"Rome"}]]""", seen["streamedCalls"]!);
+        Assert.True((bool)seen["streamedCallIds"]!);
+        Assert.Equal(("tool_calls", "tool_calls"), ((string?)seen["callsFinish"], (string?)seen["streamedFinish"]));
+        AssertJson("""["hm, hm","Yes."]""", seen["thought"]!);
+        Assert.Equal("Hello 🎉", (string?)seen["completion"]);
+        AssertJson("""["tiny","tiny-alias"]""", seen["models"]!);
+        AssertFailure(seen["unknownModel"]!, "NotFoundError", 404, "model_not_found", "model");
+        AssertFailure(seen["badRequest"]!, "BadRequestError", 400, null, "temperature");
+        AssertFailure(seen["wrongKey"]!, "AuthenticationError", 401, "invalid_api_key", null);
+        Assert.Equal("assistant", (string?)seen["beforeBreak"]);
+        Assert.Contains("The engine failed: x", (string?)seen["broken"]!["message"], StringComparison.Ordinal);
+        await server.Engine.LeftEarly.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    private static void AssertFailure(JsonNode failure, string name, int status, string? code, string? parameter)
+    {
+        Assert.Equal((name, status), ((string?)failure["name"], (int)failure["status"]!));
+        Assert.Equal((code, parameter), ((string?)failure["code"], (string?)failure["param"]));
+    }
+
+    private static void AssertJson(string expected, JsonNode actual) =>
+        Assert.True(JsonNode.DeepEquals(JsonNode.Parse(expected), actual), actual.ToJsonString());
+
+    /// <summary>Installs the package on first use.</summary>
+    private static async Task<bool> IsInstalledAsync()
+    {
+        try
+        {
+            return Directory.Exists(Path.Combine(_folder, "node_modules", "openai"))
+                || (await RunAsync("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")).Code == 0;
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<(int Code, string Output, string Errors)> RunAsync(string program, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+        };
+        using var process = Process.Start(start)!;
+        process.StandardInput.Close();
+        var output = process.StandardOutput.ReadToEndAsync();
+        var errors = process.StandardError.ReadToEndAsync();
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(3));
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            throw;
+        }
+
+        return (process.ExitCode, await output, await errors);
+    }
+}
