@@ -11,6 +11,16 @@ internal sealed class ServerContext(ServerOptions options, IEngine engine, Serve
 
     public ServedModel Model { get; } = model;
 
+    /// <summary>Null where calls are left in the text.</summary>
+    public string? ToolCallParser { get; } = Parsers.ToolCalls(options.ToolCallParser, model.ChatTemplate);
+
+    /// <summary>Null where thoughts are left in the text.</summary>
+    public string? ReasoningParser { get; } = Parsers.Reasoning(options.ReasoningParser, model.ChatTemplate);
+
+    /// <summary>The token that ends thoughts; null where that takes none or several.</summary>
+    public int? ThoughtsEndToken { get; } = Parsers.ThoughtsEndToken(
+        Parsers.Reasoning(options.ReasoningParser, model.ChatTemplate), model.Text);
+
     public ServerPhase Phase { get; } = new();
 
     public ModelNames Names { get; } = new(options.ServedModelNames, model);

@@ -20,8 +20,8 @@ internal sealed class Info(ServerContext server)
         json.WriteNull("preferred_sampling_params"u8);
         json.WriteString("weight_version"u8, model.WeightVersion);
         json.WriteString("load_format"u8, model.LoadFormat);
-        json.WriteString("reasoning_parser"u8, server.Options.ReasoningParser);
-        json.WriteString("tool_call_parser"u8, server.Options.ToolCallParser);
+        json.WriteString("reasoning_parser"u8, server.ReasoningParser);
+        json.WriteString("tool_call_parser"u8, server.ToolCallParser);
         json.WriteBoolean("has_image_understanding"u8, false);
         json.WriteBoolean("has_audio_understanding"u8, false);
         json.WriteString("model_type"u8, model.ModelType);

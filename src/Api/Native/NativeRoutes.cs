@@ -16,6 +16,9 @@ internal static class NativeRoutes
         AddGeneration(routes, server);
         AddInfo(routes, server);
         var operations = new Operations(server);
+        var parsing = new Parsing(server);
+        routes.Add(new RouteEntry("/parse_function_call", _postOrPut, Access.Key, parsing.CallsAsync));
+        routes.Add(new RouteEntry("/separate_reasoning", _postOrPut, Access.Key, parsing.ReasoningAsync));
         routes.Add(new RouteEntry("/abort_request", _post, Access.Operator, operations.AbortAsync));
         routes.Add(new RouteEntry("/flush_cache", _getOrPost, Access.Operator, operations.FlushCacheAsync));
     }

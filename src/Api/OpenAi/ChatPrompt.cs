@@ -14,7 +14,7 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
         {
             var tokens = Fields.TokensOf(ids, "input_ids");
             return tokens.Length > 0
-                ? new ChatPrompt(tokens, Tools.Read(request, []), reasoning, 0)
+                ? new ChatPrompt(tokens, Tools.Read(request, []), reasoning.For(server.ReasoningParser, "", null), 0)
                 : throw request.Bad("input_ids", "must not be empty");
         }
 
@@ -30,8 +30,9 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
             prompt = [.. prompt, .. text.Encode(continued, addSpecialTokens: false)];
         }
 
+        reasoning = reasoning.For(server.ReasoningParser, rendered, messages.Continued);
         return prompt.Length > 0
-            ? new ChatPrompt(prompt, tools, reasoning with { Continued = messages.Continued }, messages.EarlierCalls)
+            ? new ChatPrompt(prompt, tools, reasoning, messages.EarlierCalls)
             : throw new RequestException("The chat template makes an empty prompt of these messages.", "messages");
     }
 

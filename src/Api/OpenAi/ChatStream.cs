@@ -12,7 +12,7 @@ internal sealed class ChatStream(ServerContext server, ChatRequest request, IRea
     private readonly long _created = server.UnixSeconds;
 
     // The parsed form of a text event spells every key out, nulls included.
-    private readonly bool _parsesCalls = request.Tools.MayCall && server.Options.ToolCallParser is not null;
+    private readonly bool _parsesCalls = request.Tools.MayCall && server.ToolCallParser is not null;
 
     private enum Kind
     {
@@ -137,7 +137,7 @@ internal sealed class ChatStream(ServerContext server, ChatRequest request, IRea
             json.WriteStartObject();
             json.WriteString(
                 "id"u8,
-                call.Name is { } name ? CallIds.New(server.Options.ToolCallParser, name, call.Index, request.EarlierCalls) : null);
+                call.Name is { } name ? CallIds.New(server.ToolCallParser, name, call.Index, request.EarlierCalls) : null);
             json.WriteNumber("index"u8, call.Index);
             json.WriteString("type"u8, "function"u8);
             json.WriteStartObject("function"u8);

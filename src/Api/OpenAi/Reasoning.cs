@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using LsglangSharp.Api.Http;
+using LsglangSharp.Runtime.Parsing;
 
 namespace LsglangSharp.Api.OpenAi;
 
@@ -18,11 +19,14 @@ internal sealed record Reasoning
     /// <summary>An answer that is all thoughts becomes content.</summary>
     public bool NonEmptyContent { get; init; }
 
-    /// <summary>Whether the rendered template variables say that the model thinks; null where they leave it open.</summary>
+    /// <summary>What the chat template is told, thinking or not among it.</summary>
     public required JsonObject Variables { get; init; }
 
-    /// <summary>Text of an answer that is being continued.</summary>
-    public string? Continued { get; init; }
+    /// <summary>As the request names it; null where it does not.</summary>
+    public string? Effort { get; init; }
+
+    /// <summary>The answer begins inside thoughts, with no tag to say so.</summary>
+    public bool StartsInside { get; init; }
 
     /// <summary>The template variables that a request sets, with the server's own for those that it does not.</summary>
     public static Reasoning Read(Fields request, JsonObject? defaults)
@@ -36,11 +40,10 @@ internal sealed record Reasoning
             }
         }
 
-        if (Effort(request) is { } effort)
+        var effort = ReadEffort(request);
+        ReasoningParsers.ApplyEffort(variables, effort?.ToString());
+        if (effort is not null)
         {
-            var thinks = effort is not JsonValue value || value.GetValueKind() != JsonValueKind.String || (string?)value != "none";
-            variables.TryAdd("thinking", thinks);
-            variables.TryAdd("enable_thinking", thinks);
             variables.TryAdd("reasoning_effort", effort);
         }
 
@@ -50,14 +53,35 @@ internal sealed record Reasoning
             StreamThoughts = request.Flag("stream_reasoning") ?? true,
             NonEmptyContent = variables["force_nonempty_content"] is JsonValue force && force.GetValueKind() == JsonValueKind.True,
             Variables = variables,
+            Effort = effort?.ToString(),
         };
     }
 
-    private static JsonNode? Effort(Fields request)
+    /// <summary>The same, knowing the prompt and the answer that is being continued.</summary>
+    public Reasoning For(string? parser, string prompt, string? continued)
+    {
+        if (parser is null)
+        {
+            return this;
+        }
+
+        var inside = ReasoningParsers.StartsInReasoning(parser, prompt, Variables, Effort);
+        if (continued is not null)
+        {
+            var (start, end) = ReasoningParsers.Markers(parser);
+            inside = (inside || Contains(start)) && !Contains(end);
+        }
+
+        return this with { StartsInside = inside };
+
+        bool Contains(string marker) => marker.Length > 0 && continued.Contains(marker, StringComparison.Ordinal);
+    }
+
+    private static JsonNode? ReadEffort(Fields request)
     {
         if (request.Any("reasoning_effort") is { } direct)
         {
-            return Effort(direct, "reasoning_effort");
+            return ReadEffort(direct, "reasoning_effort");
         }
 
         if (request.Object("reasoning") is not { } reasoning)
@@ -69,7 +93,7 @@ internal sealed record Reasoning
         {
             if (reasoning.Any(name) is { } effort)
             {
-                return Effort(effort, reasoning.PathOf(name));
+                return ReadEffort(effort, reasoning.PathOf(name));
             }
         }
 
@@ -81,7 +105,7 @@ internal sealed record Reasoning
         };
     }
 
-    private static JsonNode Effort(JsonElement value, string path)
+    private static JsonNode ReadEffort(JsonElement value, string path)
     {
         if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number is >= 0 and <= 0.99)
         {

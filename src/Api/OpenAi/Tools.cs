@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using LsglangSharp.Api.Http;
+using LsglangSharp.Runtime.Parsing;
 
 namespace LsglangSharp.Api.OpenAi;
 
@@ -9,12 +10,17 @@ internal sealed class Tools
 {
     private Tools(JsonArray definitions, bool mayCall)
     {
+        Offered = [.. definitions.Select(tool => tool!["function"]!).Select(function =>
+            new ToolDefinition((string)function["name"]!, function["parameters"] as JsonObject))];
         Definitions = definitions;
         MayCall = mayCall;
     }
 
     /// <summary>As the request gives them: objects with type and function.</summary>
     public JsonArray Definitions { get; }
+
+    /// <summary>As the parsers of calls want them.</summary>
+    public IReadOnlyList<ToolDefinition> Offered { get; }
 
     /// <summary>There are some and tool_choice does not forbid them; otherwise the model is not told of them either.</summary>
     public bool MayCall { get; }
