@@ -18,7 +18,7 @@ namespace LsglangSharp.Api.Http;
 /// <summary>The HTTP server over an engine.</summary>
 public static class LsglangServer
 {
-    private static readonly TimeSpan _abortLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan _farewellLimit = TimeSpan.FromSeconds(1);
 
     /// <summary>A server that is ready to be started; it has no opinions from files or environment variables.</summary>
     public static WebApplication Build(ServerOptions options, IEngine engine, ServedModel model)
@@ -28,7 +28,6 @@ public static class LsglangServer
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => Configure(kestrel, options));
         builder.Services.AddSingleton(server);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, NoLifetime>());
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = _abortLimit);
 
         var app = builder.Build();
         app.Run(new ErrorPipeline(server, AllRoutes(server)).InvokeAsync);
@@ -50,7 +49,10 @@ public static class LsglangServer
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(giveUp);
         limit.CancelAfter(server.Options.DrainLimit);
         await server.Engine.DrainAsync(limit.Token);
-        await app.StopAsync(giveUp);
+
+        // The last words, errors included, are still on their way to the clients.
+        using var farewell = new CancellationTokenSource(_farewellLimit);
+        await app.StopAsync(farewell.Token);
     }
 
     /// <summary>Starts listening and warms up.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using LsglangSharp.Api.Tests.Serving;
 using LsglangSharp.Runtime.Generation;
 
@@ -13,13 +14,19 @@ internal static class ClientScript
         + "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
 
     public static Task<RunningServer> StartAsync() => RunningServer.StartAsync(
-        options => options with { ApiKey = Key, ToolCallParser = "qwen25", ReasoningParser = "qwen3" },
+        options => options with
+        {
+            ApiKey = Key,
+            ToolCallParser = "qwen25",
+            ReasoningParser = "qwen3",
+            ChatTemplateDefaults = new JsonObject { ["enable_thinking"] = false },
+        },
         engine: new ScriptedEngine { Script = Answer });
 
     private static IAsyncEnumerable<GenerationChunk> Answer(GenerationRequest request)
     {
         var prompt = new ByteText().Decode([.. request.Prompt], skipSpecialTokens: false);
-        var asked = prompt.Replace("\nassistant: ", "", StringComparison.Ordinal).Split(' ')[^1];
+        var asked = prompt.Replace("\nassistant (no thoughts): ", "", StringComparison.Ordinal).Split(' ')[^1];
         return asked switch
         {
             "call" => ScriptedEngine.Say(request, [.. Call.Chunk(3).Select(piece => new string(piece))]),
