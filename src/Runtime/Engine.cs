@@ -33,6 +33,7 @@ public sealed class Engine : IEngine, IDisposable
     private int _isParked;
     private volatile bool _isDraining;
     private volatile bool _isDisposed;
+    private volatile bool _hasEnded;
     private volatile string? _fault;
     private long _stepStarted;
 
@@ -179,6 +180,11 @@ public sealed class Engine : IEngine, IDisposable
 
         var answer = new TaskCompletionSource<bool>();
         Post(new Message(MessageKind.Flush, Answer: answer));
+        if (_hasEnded)
+        {
+            answer.TrySetResult(false);
+        }
+
         return answer.Task.GetAwaiter().GetResult();
     }
 
@@ -287,7 +293,7 @@ public sealed class Engine : IEngine, IDisposable
                     _loop.Abort(message.Request!, message.Reason!);
                     break;
                 case MessageKind.Flush:
-                    message.Answer!.SetResult(_loop.Scheduler.TryFlush());
+                    message.Answer!.TrySetResult(_loop.Scheduler.TryFlush());
                     break;
                 default:
                     return false;
@@ -353,6 +359,7 @@ public sealed class Engine : IEngine, IDisposable
     private void EndAll(GenerationFinish.Aborted reason)
     {
         _isDraining = true;
+        _hasEnded = true;
         foreach (var live in _live.Values)
         {
             live.Stream.End(reason);

@@ -245,14 +245,20 @@ public sealed class Scheduler
             if (other.StepIsPrefill
                 && other.Computed <= sequence.Computed
                 && other.Computed + other.StepTokens >= pageEnd
-                && other.Salt == sequence.Salt
-                && other.Tokens[..pageEnd].SequenceEqual(sequence.Tokens[..pageEnd]))
+                && IsSame(other, sequence, pageEnd))
             {
                 return true;
             }
         }
 
         return false;
+    }
+
+    /// <summary>Whether two begin with the same tokens; what they share in the tree need not be compared.</summary>
+    private static bool IsSame(Sequence left, Sequence right, int length)
+    {
+        var start = left.Node == right.Node ? right.Computed : 0;
+        return left.Salt == right.Salt && left.Tokens[start..length].SequenceEqual(right.Tokens[start..length]);
     }
 
     private void Admit(int budget)
