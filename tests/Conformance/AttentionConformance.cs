@@ -241,8 +241,8 @@ public abstract class AttentionConformance : DeviceConformance
         var highest = scores.Max();
         var weights = Array.ConvertAll(scores, score => Math.Exp(score - highest));
         var total = weights.Sum();
-        // An exponential turns its argument's absolute error into a relative one, above and below the line; the argument itself is
-        // a difference that was rounded.
+        // An exponential turns its argument's absolute error into a relative one, above and below the line; the
+        // argument itself is a difference that was rounded.
         var spread = highest - scores.Min();
         var exponential = scoreError + (Tolerance.Single * spread) + Tolerance.Transcendental;
         var relative = Math.Exp(2 * exponential) - 1 + (2 * Tolerance.Dot(slots.Length)) + rounding;

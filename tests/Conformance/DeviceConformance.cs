@@ -12,7 +12,8 @@ public abstract class DeviceConformance
     protected abstract IDevice Device { get; }
 
     /// <summary>
-    /// Relative error by which the device may round activations before they meet weights of this type; 0 for one that never does.
+    /// Relative error by which the device may round activations before they meet weights of this type; 0 for one that
+    /// never does.
     /// </summary>
     protected virtual double ActivationRounding(DType weights) => 0;
 

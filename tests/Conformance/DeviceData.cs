@@ -4,7 +4,9 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Conformance;
 
-/// <summary>A matrix in a device's memory as a view between columns of NaN: reading them shows in results, writing them here.</summary>
+/// <summary>
+/// A matrix in a device's memory as a view between columns of NaN: reading them shows in results, writing them here.
+/// </summary>
 public sealed class PaddedTensor
 {
     private const uint PaddingBits = 0x7fc0beef;

@@ -8,8 +8,8 @@ using LsglangSharp.Support;
 namespace LsglangSharp.Conformance;
 
 /// <summary>
-/// Whole models behind the whole engine: chunks, pages, shared prefixes, company and retractions, as the scheduler makes them,
-/// must not change a token.
+/// Whole models behind the whole engine: chunks, pages, shared prefixes, company and retractions, as the scheduler
+/// makes them, must not change a token.
 /// </summary>
 public abstract class EngineGoldens
 {

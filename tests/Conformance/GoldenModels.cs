@@ -8,7 +8,9 @@ namespace LsglangSharp.Conformance;
 /// <summary>Whole models on a device against what their reference implementations compute.</summary>
 public abstract class GoldenModels(ITestOutputHelper output)
 {
-    /// <summary>Of the largest logit, in float32: about a thousand roundings, as two to six layers of such sums make.</summary>
+    /// <summary>
+    /// Of the largest logit, in float32: about a thousand roundings, as two to six layers of such sums make.
+    /// </summary>
     private const double SingleBound = 1e-4;
 
     public static TheoryData<string> Cases => [.. GoldenCase.Names];
@@ -99,7 +101,9 @@ public abstract class GoldenModels(ITestOutputHelper output)
         }
     }
 
-    /// <summary>A sliding window, biases, other names of the experts' tensors, checkpoints in float16 and float32.</summary>
+    /// <summary>
+    /// A sliding window, biases, other names of the experts' tensors, checkpoints in float16 and float32.
+    /// </summary>
     [SkippableTheory]
     [MemberData(nameof(FurtherCases))]
     public void Further_models_compute_what_their_references_do(string name)
@@ -157,7 +161,8 @@ public abstract class GoldenModels(ITestOutputHelper output)
         var random = new Random(7);
         for (var round = 0; round < 8; round++)
         {
-            // Most follow the reference into its continuation, so that prefill and decode rows meet in one step; some are strangers.
+            // Most follow the reference into its continuation, so that prefill and decode rows meet in one step; some
+            // are strangers.
             int[] all = [.. golden.Prompt, .. golden.Greedy];
             float[] expected = [.. golden.Logits, .. golden.GreedyLogits.Skip(golden.Vocabulary)];
             var known = Enumerable.Range(0, 5).Select(_ => new PagedSequence(all.AsSpan(0, all.Length - 1))).ToArray();
@@ -186,9 +191,10 @@ public abstract class GoldenModels(ITestOutputHelper output)
     [MemberData(nameof(Cases))]
     public void Sixteen_bits_stay_within_what_they_cost_the_reference(string name)
     {
-        // These checkpoints hold bfloat16 values, so matrices are exact in both types and only the cache and, on some devices, the
-        // activations are rounded: a part of the roundings that made the reference's own bfloat16 run deviate. Twice its deviation
-        // leaves room for other roundings of the same size; float16 has three bits more, each of which halves the error.
+        // These checkpoints hold bfloat16 values, so matrices are exact in both types and only the cache and, on some
+        // devices, the activations are rounded: a part of the roundings that made the reference's own bfloat16 run
+        // deviate. Twice its deviation leaves room for other roundings of the same size; float16 has three bits more,
+        // each of which halves the error.
         foreach (var (type, bound) in new[] { (DType.BF16, 2.0), (DType.F16, 2.0 / 8) })
         {
             var golden = GoldenCase.Open(name);

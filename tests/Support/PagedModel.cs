@@ -19,7 +19,9 @@ public sealed class PagedSequence(params ReadOnlySpan<int> tokens)
     public int Remaining => Tokens.Count - Cached;
 }
 
-/// <summary>A loaded checkpoint that runs steps over sequences without an engine: pages come from a shuffled list.</summary>
+/// <summary>
+/// A loaded checkpoint that runs steps over sequences without an engine: pages come from a shuffled list.
+/// </summary>
 public sealed class PagedModel
 {
     private readonly StepBatch _batch;
@@ -57,7 +59,9 @@ public sealed class PagedModel
 
     public Coordinator Coordinator { get; }
 
-    /// <summary>Runs the next tokens of each sequence in one step. Returns the logits of all of them, in that order.</summary>
+    /// <summary>
+    /// Runs the next tokens of each sequence in one step. Returns the logits of all of them, in that order.
+    /// </summary>
     public float[] Step(params ReadOnlySpan<(PagedSequence Sequence, int Count)> parts)
     {
         var row = 0;
@@ -92,7 +96,9 @@ public sealed class PagedModel
     /// <summary>Runs the last step once more.</summary>
     public void Again() => Coordinator.Run(_batch);
 
-    /// <summary>The logits of all tokens that are not cached yet, in steps of at most <paramref name="chunk"/> tokens.</summary>
+    /// <summary>
+    /// The logits of all tokens that are not cached yet, in steps of at most <paramref name="chunk"/> tokens.
+    /// </summary>
     public float[] Prefill(PagedSequence sequence, int chunk)
     {
         var logits = new List<float>();

@@ -21,8 +21,8 @@ public sealed class Coordinator : IForward
     public int Vocabulary => _model.Spec.Head.Vocabulary;
 
     /// <summary>
-    /// Told the residual stream [T, hidden] after the embedding (layer -1) and after each layer: to find the first layer that deviates
-    /// from a reference.
+    /// Told the residual stream [T, hidden] after the embedding (layer -1) and after each layer: to find the first
+    /// layer that deviates from a reference.
     /// </summary>
     public Action<int, Tensor>? OnResidual { get; set; }
 
@@ -90,10 +90,13 @@ public sealed class Coordinator : IForward
 
         var attention = _a.Attention;
         Check.That(batch.PagesPerSequenceMax == attention.PageTables.Columns);
-        memory.Upload<int>(batch.QueryStarts.AsSpan(0, sequences + 1), attention.QueryStarts.SliceColumns(0, sequences + 1));
-        memory.Upload<int>(batch.ContextLengths.AsSpan(0, sequences), attention.ContextLengths.SliceColumns(0, sequences));
         memory.Upload<int>(
-            batch.PageTables.AsSpan(0, sequences * batch.PagesPerSequenceMax), attention.PageTables.SliceRows(0, sequences));
+            batch.QueryStarts.AsSpan(0, sequences + 1), attention.QueryStarts.SliceColumns(0, sequences + 1));
+        memory.Upload<int>(
+            batch.ContextLengths.AsSpan(0, sequences), attention.ContextLengths.SliceColumns(0, sequences));
+        memory.Upload<int>(
+            batch.PageTables.AsSpan(0, sequences * batch.PagesPerSequenceMax),
+            attention.PageTables.SliceRows(0, sequences));
         attention.Sequences = sequences;
         attention.QueryRowsMax = 0;
         attention.ContextLengthMax = 0;

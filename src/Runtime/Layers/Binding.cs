@@ -11,13 +11,16 @@ public sealed record BoundLayer(BoundNorm PreMix, Block Mix, BoundNorm PreFfn, B
 /// <summary>A norm's weight, F32 [1, width].</summary>
 public sealed record BoundNorm(Tensor Weight, float Epsilon);
 
-/// <summary>The model's parts with their places on a device. The places are empty until the plan is carried out.</summary>
+/// <summary>
+/// The model's parts with their places on a device. The places are empty until the plan is carried out.
+/// </summary>
 public sealed record BoundModel(
     ModelSpec Spec, WeightMatrix Embedding, IReadOnlyList<BoundLayer> Layers, BoundNorm FinalNorm, WeightMatrix Head,
     IReadOnlyList<Rotary> Rotations, WorkspaceWidths Widths);
 
 /// <summary>
-/// Turns a spec into blocks on a device, and notes in the plan which tensor goes where. The only code that asks what kind a part is.
+/// Turns a spec into blocks on a device, and notes in the plan which tensor goes where. The only code that asks what
+/// kind a part is.
 /// </summary>
 public sealed class Binding
 {

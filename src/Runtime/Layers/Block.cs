@@ -10,15 +10,15 @@ public abstract class Block
 }
 
 /// <summary>
-/// What the blocks of a step share, sized to the step's rows. <paramref name="OnRoutes"/> is told what each router chose, to compare
-/// it with a reference.
+/// What the blocks of a step share, sized to the step's rows. <paramref name="OnRoutes"/> is told what each router
+/// chose, to compare it with a reference.
 /// </summary>
 public readonly record struct StepInputs(
     Tensor Slots, AttentionBatch Attention, Tensor[] Rotations, Workspace Workspace, Action<Routes>? OnRoutes);
 
 /// <summary>
-/// Room for what blocks compute on the way, allocated once for the largest step and used by one block at a time. Widths are the
-/// largest that any block of the model needs.
+/// Room for what blocks compute on the way, allocated once for the largest step and used by one block at a time. Widths
+/// are the largest that any block of the model needs.
 /// </summary>
 public sealed class Workspace(Tensor projected, Tensor attended, Routes routes)
 {

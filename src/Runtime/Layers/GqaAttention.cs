@@ -3,9 +3,12 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Layers;
 
-/// <summary>The weights of a grouped-query attention block. Projection holds the rows of q, k and v below each other.</summary>
+/// <summary>
+/// The weights of a grouped-query attention block. Projection holds the rows of q, k and v below each other.
+/// </summary>
 public sealed record GqaWeights(
-    WeightMatrix Projection, Tensor? ProjectionBias, WeightMatrix Output, Tensor? OutputBias, Tensor? QueryNorm, Tensor? KeyNorm);
+    WeightMatrix Projection, Tensor? ProjectionBias, WeightMatrix Output, Tensor? OutputBias, Tensor? QueryNorm,
+    Tensor? KeyNorm);
 
 /// <summary>Grouped-query attention over the paged cache.</summary>
 public sealed class GqaAttention(Gqa spec, GqaWeights weights, KvLayer cache, int rotationIndex, IDeviceOps ops) : Block

@@ -3,7 +3,9 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Layers;
 
-/// <summary>Routed experts beside the shared one: their place computes between Start and Join while the device does its own.</summary>
+/// <summary>
+/// Routed experts beside the shared one: their place computes between Start and Join while the device does its own.
+/// </summary>
 public sealed class MoeBlock(
     Router router, WeightMatrix gate, ExpertBank bank, Block? shared, IDeviceOps ops, IExperts experts) : Block
 {

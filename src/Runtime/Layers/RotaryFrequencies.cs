@@ -4,8 +4,9 @@ using LsglangSharp.Runtime.Specs;
 namespace LsglangSharp.Runtime.Layers;
 
 /// <summary>
-/// The angles that a rotary embedding turns by for each position: one frequency a pair, and what cosine and sine are multiplied by.
-/// Rounded to float32 where the reference implementations round, since an error here grows with the position.
+/// The angles that a rotary embedding turns by for each position: one frequency a pair, and what cosine and sine are
+/// multiplied by. Rounded to float32 where the reference implementations round, since an error here grows with the
+/// position.
 /// </summary>
 public sealed record RotaryFrequencies(float[] Inverse, float Scale)
 {
@@ -33,7 +34,9 @@ public sealed record RotaryFrequencies(float[] Inverse, float Scale)
     private static float[] Divide(float[] inverse, double factor) =>
         Array.ConvertAll(inverse, frequency => frequency / (float)factor);
 
-    /// <summary>Long wavelengths are divided, short ones kept, those between blended linearly in the number of turns.</summary>
+    /// <summary>
+    /// Long wavelengths are divided, short ones kept, those between blended linearly in the number of turns.
+    /// </summary>
     private static float[] Blend(float[] inverse, Llama3Scaling scaling)
     {
         var factor = (float)scaling.Factor;
@@ -57,7 +60,9 @@ public sealed record RotaryFrequencies(float[] Inverse, float Scale)
         });
     }
 
-    /// <summary>YaRN (Peng et al. 2023), section 3.2: pairs that turn often extrapolate, pairs that turn rarely interpolate.</summary>
+    /// <summary>
+    /// YaRN (Peng et al. 2023), section 3.2: pairs that turn often extrapolate, pairs that turn rarely interpolate.
+    /// </summary>
     private static float[] Ramp(float[] periods, float[] inverse, Rotary rotary, YarnScaling scaling)
     {
         var low = PairThatTurns(scaling.BetaFast, rotary, scaling);
@@ -102,5 +107,6 @@ public sealed record RotaryFrequencies(float[] Inverse, float Scale)
             : (float)Mscale(scaling.Factor, 1);
     }
 
-    private static double Mscale(double factor, double mscale) => factor <= 1 ? 1 : (0.1 * mscale * Math.Log(factor)) + 1;
+    private static double Mscale(double factor, double mscale) =>
+        factor <= 1 ? 1 : (0.1 * mscale * Math.Log(factor)) + 1;
 }

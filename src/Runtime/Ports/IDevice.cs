@@ -33,11 +33,14 @@ public interface IDeviceMemory
         where T : unmanaged;
 
     /// <summary>
-    /// What a contiguous tensor holds now, after everything enqueued so far. Valid until the next operation on the device.
+    /// What a contiguous tensor holds now, after everything enqueued so far. Valid until the next operation on the
+    /// device.
     /// </summary>
     ReadOnlySpan<T> Read<T>(Tensor source)
         where T : unmanaged;
 
-    /// <summary>Bytes that weights and KV pages may still take, as the operating system or driver sees it now.</summary>
+    /// <summary>
+    /// Bytes that weights and KV pages may still take, as the operating system or driver sees it now.
+    /// </summary>
     long BytesFree { get; }
 }

@@ -3,8 +3,9 @@ using LsglangSharp.Runtime.Specs;
 namespace LsglangSharp.Runtime.Ports;
 
 /// <summary>
-/// The operations that a forward pass is written in. T is the number of rows (tokens) of a step. Each is enqueued behind those before
-/// it; none waits. x and y may be views with a row stride; y may be x where it says so. Reference defines what each computes.
+/// The operations that a forward pass is written in. T is the number of rows (tokens) of a step. Each is enqueued
+/// behind those before it; none waits. x and y may be views with a row stride; y may be x where it says so. Reference
+/// defines what each computes.
 /// </summary>
 public interface IDeviceOps
 {
@@ -12,23 +13,25 @@ public interface IDeviceOps
     void Embed(WeightMatrix table, Tensor ids, Tensor y);
 
     /// <summary>
-    /// Each group of weight.Columns elements of a row is divided by its root mean square (epsilon added to the mean square) and
-    /// multiplied by the weight (F32 [1, width]). More than one group a row is a norm per head. y may be x.
+    /// Each group of weight.Columns elements of a row is divided by its root mean square (epsilon added to the mean
+    /// square) and multiplied by the weight (F32 [1, width]). More than one group a row is a norm per head. y may be x.
     /// </summary>
     void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y);
 
-    /// <summary>y = x · wᵀ + bias, or y += … when accumulating. x: [T, columns of w]; y: [T, rows of w]; bias: F32 [1, rows].</summary>
+    /// <summary>
+    /// y = x · wᵀ + bias, or y += … when accumulating. x: [T, columns of w]; y: [T, rows of w]; bias: F32 [1, rows].
+    /// </summary>
     void Linear(Tensor x, WeightMatrix w, Tensor? bias, Tensor y, bool accumulate = false);
 
     /// <summary>
-    /// cosSin[t] = cosines then sines of positions[t] * frequencies, times scale. positions: I32 [1, T]; frequencies: F32 [1, D/2];
-    /// cosSin: F32 [T, D]. The product is taken in float32, as the reference implementations do.
+    /// cosSin[t] = cosines then sines of positions[t] * frequencies, times scale. positions: I32 [1, T]; frequencies:
+    /// F32 [1, D/2]; cosSin: F32 [T, D]. The product is taken in float32, as the reference implementations do.
     /// </summary>
     void RotaryAngles(Tensor positions, Tensor frequencies, float scale, Tensor cosSin);
 
     /// <summary>
-    /// Rotates, in place, the first cosSin.Columns elements of each head of headDim elements of x: pairs (2i, 2i + 1) when
-    /// interleaved, else (i, i + D/2).
+    /// Rotates, in place, the first cosSin.Columns elements of each head of headDim elements of x: pairs (2i, 2i + 1)
+    /// when interleaved, else (i, i + D/2).
     /// </summary>
     void Rotate(Tensor x, int headDim, Tensor cosSin, bool interleaved);
 
@@ -36,15 +39,17 @@ public interface IDeviceOps
     void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots);
 
     /// <summary>
-    /// Causal softmax attention of every sequence of the batch over its own pages: y[t] = softmax(scale · q · kᵀ) · v. q and y:
-    /// [T, heads * headDim]. A window w lets a query at position p see positions p - w + 1 … p.
+    /// Causal softmax attention of every sequence of the batch over its own pages: y[t] = softmax(scale · q · kᵀ) · v.
+    /// q and y: [T, heads * headDim]. A window w lets a query at position p see positions p - w + 1 … p.
     /// </summary>
     void Attention(Tensor q, KvLayer cache, AttentionBatch batch, float scale, int? window, Tensor y);
 
     /// <summary>y += down(silu(gate · x) * (up · x)).</summary>
     void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y);
 
-    /// <summary>Scores x [T, hidden] against gate [experts, hidden] and keeps the best; ties go to the lower expert.</summary>
+    /// <summary>
+    /// Scores x [T, hidden] against gate [experts, hidden] and keeps the best; ties go to the lower expert.
+    /// </summary>
     void Route(Tensor x, WeightMatrix gate, Router router, Routes routes);
 
     /// <summary>y[i] = x[rows[i]]. rows: I32 [1, y.Rows].</summary>
@@ -54,19 +59,21 @@ public interface IDeviceOps
 /// <summary>What the router chose: experts I32 [T, k], by falling weight, and their weights F32 [T, k].</summary>
 public readonly record struct Routes(Tensor Experts, Tensor Weights)
 {
-    public Routes SliceRows(int start, int count) => new(Experts.SliceRows(start, count), Weights.SliceRows(start, count));
+    public Routes SliceRows(int start, int count) =>
+        new(Experts.SliceRows(start, count), Weights.SliceRows(start, count));
 }
 
 /// <summary>
-/// Keys and values of one layer in pages. Element order: [page][kv head][slot in page][head dimension]; token slot s lies in page
-/// s / PageSize. Both tensors have pages * KvHeads * PageSize rows of HeadDim columns.
+/// Keys and values of one layer in pages. Element order: [page][kv head][slot in page][head dimension]; token slot s
+/// lies in page s / PageSize. Both tensors have pages * KvHeads * PageSize rows of HeadDim columns.
 /// </summary>
 public sealed record KvLayer(Tensor Keys, Tensor Values, int PageSize, int KvHeads, int HeadDim);
 
 /// <summary>
-/// Which rows of a step belong to which sequence, and where that sequence's past lies. Sequence i owns rows [QueryStarts[i],
-/// QueryStarts[i + 1]) and its last row is at position ContextLengths[i] - 1. All I32: QueryStarts [1, S + 1], ContextLengths
-/// [1, S], PageTables [S, pages a sequence can have]. Tensors are sized for the largest step; Sequences says how much counts.
+/// Which rows of a step belong to which sequence, and where that sequence's past lies. Sequence i owns rows
+/// [QueryStarts[i], QueryStarts[i + 1]) and its last row is at position ContextLengths[i] - 1. All I32: QueryStarts [1,
+/// S + 1], ContextLengths [1, S], PageTables [S, pages a sequence can have]. Tensors are sized for the largest step;
+/// Sequences says how much counts.
 /// </summary>
 public sealed record AttentionBatch(Tensor QueryStarts, Tensor ContextLengths, Tensor PageTables)
 {

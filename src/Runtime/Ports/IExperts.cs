@@ -2,7 +2,9 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.Ports;
 
-/// <summary>A place that computes routed experts: this device, the NUMA nodes' pools, or weights on their way to a GPU.</summary>
+/// <summary>
+/// A place that computes routed experts: this device, the NUMA nodes' pools, or weights on their way to a GPU.
+/// </summary>
 public interface IExperts
 {
     /// <summary>Room for the experts of one layer.</summary>
@@ -15,5 +17,7 @@ public interface IExperts
     void Join(in ExpertRun run, Tensor y);
 }
 
-/// <summary>Work that was started and not yet joined. At most one is open at a time for one <see cref="IExperts"/>.</summary>
+/// <summary>
+/// Work that was started and not yet joined. At most one is open at a time for one <see cref="IExperts"/>.
+/// </summary>
 public readonly record struct ExpertRun(ExpertBank Bank, Tensor X, Routes Routes);

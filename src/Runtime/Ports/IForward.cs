@@ -6,15 +6,16 @@ public interface IForward
     int Vocabulary { get; }
 
     /// <summary>
-    /// Runs the step and returns its logits, row by row for <see cref="StepBatch.LogitRows"/>: [LogitRowCount * Vocabulary] floats,
-    /// valid until the next call.
+    /// Runs the step and returns its logits, row by row for <see cref="StepBatch.LogitRows"/>: [LogitRowCount *
+    /// Vocabulary] floats, valid until the next call.
     /// </summary>
     ReadOnlySpan<float> Run(StepBatch batch);
 }
 
 /// <summary>
-/// What one step runs, as flat arrays sized once for the largest step. Sequence i owns the rows [QueryStarts[i], QueryStarts[i + 1]);
-/// row t is token Tokens[t] at position Positions[t], whose keys and values go to cache slot Slots[t].
+/// What one step runs, as flat arrays sized once for the largest step. Sequence i owns the rows [QueryStarts[i],
+/// QueryStarts[i + 1]); row t is token Tokens[t] at position Positions[t], whose keys and values go to cache slot
+/// Slots[t].
 /// </summary>
 public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSequenceMax, int logitRowsMax)
 {
@@ -25,7 +26,8 @@ public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSeque
     public int PagesPerSequenceMax { get; } = pagesPerSequenceMax;
 
     /// <summary>
-    /// The most rows whose logits one step asks for: far fewer than its tokens, because a row of logits is as long as the vocabulary.
+    /// The most rows whose logits one step asks for: far fewer than its tokens, because a row of logits is as long as
+    /// the vocabulary.
     /// </summary>
     public int LogitRowsMax { get; } = logitRowsMax;
 

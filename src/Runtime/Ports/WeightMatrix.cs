@@ -3,13 +3,15 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.Runtime.Ports;
 
 /// <summary>
-/// Fills rows [rowStart, rowStart + rowCount) of a weight, row-major, rows contiguous, in the weight's own element type.
+/// Fills rows [rowStart, rowStart + rowCount) of a weight, row-major, rows contiguous, in the weight's own element
+/// type.
 /// </summary>
 public delegate void RowReader(int rowStart, int rowCount, Span<byte> target);
 
 /// <summary>
-/// A weight [rows, columns] as a device keeps it: row-major, perhaps sliced by rows over several NUMA nodes or GPUs. Only the device
-/// knows where the rows lie; whoever loads it hands over a reader and is called back with each final (or staging) place.
+/// A weight [rows, columns] as a device keeps it: row-major, perhaps sliced by rows over several NUMA nodes or GPUs.
+/// Only the device knows where the rows lie; whoever loads it hands over a reader and is called back with each final
+/// (or staging) place.
 /// </summary>
 public abstract class WeightMatrix(DType type, int rows, int columns)
 {
@@ -22,8 +24,8 @@ public abstract class WeightMatrix(DType type, int rows, int columns)
     public long Bytes => (long)Rows * Columns * Type.Bytes();
 
     /// <summary>
-    /// Fills rows [rowStart, rowStart + rowCount) through one or more calls of the reader, which cover them in order. Safe from several
-    /// threads for disjoint rows.
+    /// Fills rows [rowStart, rowStart + rowCount) through one or more calls of the reader, which cover them in order.
+    /// Safe from several threads for disjoint rows.
     /// </summary>
     public abstract void Fill(int rowStart, int rowCount, RowReader read);
 }

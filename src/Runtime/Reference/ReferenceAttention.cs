@@ -3,7 +3,9 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.Reference;
 
-/// <summary>Softmax attention over pages: all scores of a query, then their exponentials, then the weighted values.</summary>
+/// <summary>
+/// Softmax attention over pages: all scores of a query, then their exponentials, then the weighted values.
+/// </summary>
 internal sealed class ReferenceAttention
 {
     private readonly Scratch<double> _scores = new();

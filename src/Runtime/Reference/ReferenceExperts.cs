@@ -60,7 +60,9 @@ internal sealed class ReferenceExperts : IExperts, IDisposable
         return new Tensor(_result, 0, DType.F32, rows, columns, columns);
     }
 
-    /// <summary>The rows that chose the expert and the weights they gave it; a row that names it twice counts twice.</summary>
+    /// <summary>
+    /// The rows that chose the expert and the weights they gave it; a row that names it twice counts twice.
+    /// </summary>
     private int Collect(Routes routes, int expert)
     {
         var choices = routes.Experts.Rows * routes.Experts.Columns;

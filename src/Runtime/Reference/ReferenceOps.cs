@@ -162,7 +162,9 @@ internal sealed class ReferenceOps : IDeviceOps
         }
     }
 
-    /// <summary>Both scorings rise with the logit, so the best logits are the best scores. A NaN is never the best.</summary>
+    /// <summary>
+    /// Both scorings rise with the logit, so the best logits are the best scores. A NaN is never the best.
+    /// </summary>
     private static void Choose(ReadOnlySpan<float> logits, Router router, Span<int> experts, Span<float> weights)
     {
         var sum = Denominator(logits, router.Scoring, out var highest);

@@ -134,7 +134,8 @@ public sealed class RotaryFrequenciesTests
     }
 
     /// <summary>
-    /// The exponent is rounded, which theta's logarithm enlarges; a power, a quotient and a blend of five roundings follow.
+    /// The exponent is rounded, which theta's logarithm enlarges; a power, a quotient and a blend of five roundings
+    /// follow.
     /// </summary>
     private static void Near(double expected, float actual, double theta) =>
         Assert.InRange(actual / expected, 1 - Error(theta), 1 + Error(theta));
