@@ -44,9 +44,9 @@ internal sealed class TokenizerPeer : IDisposable
         }
     }
 
-    public (double Milliseconds, int Count, int Hash) Encode(string path)
+    public TokenizerTiming Encode(string path, int repeats)
     {
-        _process.StandardInput.WriteLine(path);
+        _process.StandardInput.WriteLine($"{repeats} {path}");
         _process.StandardInput.Flush();
         return Answered();
     }
@@ -58,12 +58,16 @@ internal sealed class TokenizerPeer : IDisposable
         _process.Dispose();
     }
 
-    private (double Milliseconds, int Count, int Hash) Answered()
+    private TokenizerTiming Answered()
     {
         var line = _process.StandardOutput.ReadLine() ?? throw new InvalidOperationException("the peer ended early");
         using var answer = JsonDocument.Parse(line);
         var root = answer.RootElement;
-        return (root.GetProperty("milliseconds").GetDouble(), root.GetProperty("count").GetInt32(),
-            root.GetProperty("hash").GetInt32());
+        return new TokenizerTiming(
+            root.GetProperty("milliseconds").GetDouble(), root.GetProperty("cpu").GetDouble(),
+            root.GetProperty("count").GetInt32(), root.GetProperty("hash").GetInt32());
     }
 }
+
+/// <summary>What an encoding took, by the clock and of CPU time, and what it gave.</summary>
+internal readonly record struct TokenizerTiming(double Milliseconds, double CpuMilliseconds, int Count, int Hash);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using LsglangSharp.Runtime.Text;
+using LsglangSharp.Support;
 using static LsglangSharp.Runtime.Tests.Text.TokenizerGoldens;
 
 namespace LsglangSharp.Runtime.Tests.Text;
@@ -79,6 +80,38 @@ public class TokenizerGoldenTests
 
         AssertNone(failures);
     }
+
+    [SkippableFact]
+    public void The_demo_model_reads_its_prompts_and_answers_as_its_reference_does()
+    {
+        var tokenizer = Tokenizer("demo");
+        var expected = Golden.ReadInt32(Repository.SharedPath("demo-model", "expected.safetensors")!);
+        var failures = new List<string>();
+
+        foreach (var row in DemoRows())
+        {
+            foreach (var part in new[] { "prompt", "output" })
+            {
+                var ids = expected[$"{Field(row, "id")}.{part}"];
+                Compare(failures, Field(row, part), ids, tokenizer.Encode(Field(row, part), false));
+                Compare(failures, Field(row, part), Field(row, part), tokenizer.Decode(ids, false));
+            }
+        }
+
+        AssertNone(failures);
+    }
+
+    [SkippableFact]
+    public void The_demo_models_evaluation_text_has_one_token_more_than_its_notes_score()
+    {
+        Skip.If(Repository.Shared is null, "reference data is not here");
+        var text = File.ReadAllText(Repository.SharedPath("demo-model", "evaluation_text.txt")!);
+
+        Assert.Equal(7266 + 1, Tokenizer("demo").Encode(text, addSpecialTokens: false).Length);
+    }
+
+    private static IEnumerable<JsonElement> DemoRows() =>
+        File.ReadLines(Repository.SharedPath("demo-model", "expected_text.jsonl")!).Select(line => JsonElement.Parse(line));
 
     private static void Compare<T>(List<string> failures, string label, IEnumerable<T> expected, IEnumerable<T> actual)
     {

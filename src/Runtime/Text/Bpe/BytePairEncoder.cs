@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Text;
 
@@ -26,8 +27,8 @@ internal sealed record BytePairOptions
 /// <summary>Byte-pair encoding of one piece: the pair of lowest rank merges, leftmost first, until none does.</summary>
 internal sealed class BytePairEncoder
 {
-    // Up to here looking at all ranks for each merge is cheaper than a heap.
-    private const int ScanLengthMax = 32;
+    // Up to here looking at all ranks for each merge, eight at a time, is cheaper than a heap.
+    private const int ScanLengthMax = 160;
 
     private readonly Vocabulary _vocabulary;
     private readonly MergeTable _merges;
@@ -35,6 +36,9 @@ internal sealed class BytePairEncoder
     private readonly PieceCache _cache = new();
     private readonly int[] _byteIds = new int[256];
     private readonly int[] _fallbackIds = new int[256];
+    // Rank and result of each pair of bytes, for the first look at a piece: half of all look-ups, and the table of all
+    // merges is larger than a cache.
+    private readonly (int Rank, int Merged)[] _bytePairs = [];
 
     public BytePairEncoder(Vocabulary vocabulary, MergeTable merges, BytePairOptions options)
     {
@@ -48,6 +52,11 @@ internal sealed class BytePairEncoder
             var length = ByteAlphabet.Encode(new ReadOnlySpan<byte>(in raw), spelling);
             _byteIds[value] = vocabulary.IdOf(spelling[..length]);
             _fallbackIds[value] = vocabulary.IdOf(string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>"));
+        }
+
+        if (options.IsByteLevel && Array.TrueForAll(_byteIds, id => id >= 0))
+        {
+            _bytePairs = BytePairs();
         }
     }
 
@@ -84,8 +93,8 @@ internal sealed class BytePairEncoder
         }
 
         scratch.ReserveSymbols(length + 1);
-        var count = _options.IsByteLevel ? ByteSymbols(bytes, scratch.Ids) : CharacterSymbols(bytes, scratch.Ids);
-        scratch.Work += length;
+        var count = _bytePairs.Length > 0 ? RankedBytes(bytes, scratch) : RankedSymbols(bytes, scratch);
+        scratch.Work += length + count;
         count = count <= ScanLengthMax ? MergeByScan(count, scratch) : MergeByHeap(count, scratch);
         target.Add(scratch.Ids.AsSpan(0, count));
     }
@@ -175,57 +184,112 @@ internal sealed class BytePairEncoder
         return true;
     }
 
-    private int MergeByScan(int count, MergeScratch scratch)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private (int Rank, int Merged)[] BytePairs()
     {
-        if (count < 2)
+        var pairs = new (int Rank, int Merged)[256 * 256];
+        for (var i = 0; i < pairs.Length; i++)
         {
-            return count;
+            pairs[i].Rank = _merges.Rank(_byteIds[i >> 8], _byteIds[i & 0xFF], out pairs[i].Merged);
         }
 
+        return pairs;
+    }
+
+    // Symbols and the rank of each with the next; the last has none.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int RankedBytes(ReadOnlySpan<byte> bytes, MergeScratch scratch)
+    {
+        var ids = scratch.Ids.AsSpan(0, bytes.Length);
+        var ranks = scratch.Ranks.AsSpan(0, bytes.Length);
+        var merged = scratch.Merged.AsSpan(0, bytes.Length);
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            ids[i] = _byteIds[bytes[i]];
+            (ranks[i], merged[i]) = i + 1 < bytes.Length
+                ? _bytePairs[bytes[i] << 8 | bytes[i + 1]]
+                : (MergeTable.NoRank, -1);
+        }
+
+        return bytes.Length;
+    }
+
+    private int RankedSymbols(ReadOnlySpan<byte> bytes, MergeScratch scratch)
+    {
+        var ids = scratch.Ids;
+        var count = _options.IsByteLevel ? ByteSymbols(bytes, ids) : CharacterSymbols(bytes, ids);
+        for (var i = 0; i < count; i++)
+        {
+            scratch.Ranks[i] = i + 1 < count
+                ? _merges.Rank(ids[i], ids[i + 1], out scratch.Merged[i])
+                : MergeTable.NoRank;
+        }
+
+        return count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int MergeByScan(int count, MergeScratch scratch)
+    {
         var ids = scratch.Ids.AsSpan(0, count);
         var ranks = scratch.Ranks.AsSpan(0, count);
         var merged = scratch.Merged.AsSpan(0, count);
-        for (var i = 0; i + 1 < count; i++)
-        {
-            ranks[i] = _merges.Rank(ids[i], ids[i + 1], out merged[i]);
-        }
-
-        scratch.Work += count;
         while (count > 1)
         {
-            var best = 0;
-            for (var i = 1; i + 1 < count; i++)
-            {
-                best = ranks[i] < ranks[best] ? i : best;
-            }
-
             scratch.Work += count;
-            if (ranks[best] == MergeTable.NoRank)
+            var least = Least(ranks[..(count - 1)]);
+            if (least == MergeTable.NoRank)
             {
                 break;
             }
 
+            var best = ranks.IndexOf(least);
             ids[best] = merged[best];
             count--;
-            for (var i = best + 1; i < count; i++)
-            {
-                ids[i] = ids[i + 1];
-                ranks[i] = ranks[i + 1];
-                merged[i] = merged[i + 1];
-            }
-
+            ids[(best + 2)..].CopyTo(ids[(best + 1)..]);
+            ranks[(best + 2)..].CopyTo(ranks[(best + 1)..]);
+            merged[(best + 2)..].CopyTo(merged[(best + 1)..]);
+            ids = ids[..count];
+            ranks = ranks[..count];
+            merged = merged[..count];
             if (best > 0)
             {
                 ranks[best - 1] = _merges.Rank(ids[best - 1], ids[best], out merged[best - 1]);
             }
 
-            if (best + 1 < count)
-            {
-                ranks[best] = _merges.Rank(ids[best], ids[best + 1], out merged[best]);
-            }
+            ranks[best] = best + 1 < count
+                ? _merges.Rank(ids[best], ids[best + 1], out merged[best])
+                : MergeTable.NoRank;
         }
 
         return count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Least(ReadOnlySpan<int> ranks)
+    {
+        var least = MergeTable.NoRank;
+        var i = 0;
+        if (ranks.Length >= Vector<int>.Count)
+        {
+            var lanes = new Vector<int>(ranks);
+            for (i = Vector<int>.Count; i <= ranks.Length - Vector<int>.Count; i += Vector<int>.Count)
+            {
+                lanes = Vector.Min(lanes, new Vector<int>(ranks[i..]));
+            }
+
+            for (var lane = 0; lane < Vector<int>.Count; lane++)
+            {
+                least = Math.Min(least, lanes[lane]);
+            }
+        }
+
+        for (; i < ranks.Length; i++)
+        {
+            least = Math.Min(least, ranks[i]);
+        }
+
+        return least;
     }
 
     // A doubly linked list of symbols and a heap of pairs by (rank, position). An entry whose pair has changed since is
@@ -244,8 +308,6 @@ internal sealed class BytePairEncoder
         {
             previous[i] = i - 1;
             next[i] = i + 1 < count ? i + 1 : -1;
-            merged[i] = -1;
-            ranks[i] = i + 1 < count ? _merges.Rank(ids[i], ids[i + 1], out merged[i]) : MergeTable.NoRank;
             if (ranks[i] != MergeTable.NoRank)
             {
                 heap.Append((ulong)ranks[i] << 32 | (uint)i);
