@@ -48,7 +48,8 @@ public interface IDeviceOps
     void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y);
 
     /// <summary>
-    /// Scores x [T, hidden] against gate [experts, hidden] and keeps the best; ties go to the lower expert.
+    /// Scores x [T, hidden] against gate [experts, hidden] and keeps the best; ties go to the lower expert. A row that
+    /// holds a NaN gets experts that exist and, with softmax, weights of NaN.
     /// </summary>
     void Route(Tensor x, WeightMatrix gate, Router router, Routes routes);
 
