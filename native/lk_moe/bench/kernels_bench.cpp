@@ -264,6 +264,73 @@ void add_gemm(Bench& bench, const Buffers& buffers, const Kernels& table) {
     }
 }
 
+// One query row's heads over a context of keys and values that is larger than the caches, as decoding meets it.
+void add_attention(Bench& bench, const Buffers& buffers, const Kernels& table) {
+    constexpr std::size_t kDimension = 128, kSlots = 64, kScores = 4096;
+    const std::size_t i = index_of(Format::bf16);
+    const std::size_t page = kSlots * kDimension * size_of(Format::bf16);
+    const std::size_t pages = kMemoryBytes / page / 4;
+    for (std::size_t heads : {1u, 4u, 8u}) {
+        const double bytes = static_cast<double>(bench.team().size()) * static_cast<double>(pages * page);
+        const std::string suffix = " bf16 heads=" + std::to_string(heads);
+        bench.add({.name = "attention scores (gemv)" + suffix, .amount = bytes, .unit = "GB/s", .bounds = {Bound::memory},
+                   .work = [=, &buffers, &table](int thread) {
+                       for (std::size_t p = 0; p < pages; ++p) {
+                           table.gemv[i]({static_cast<const char*>(buffers.w(thread)) + p * page, kDimension, kSlots, kDimension},
+                                         {buffers.floats(buffers.x, thread), kDimension}, heads,
+                                         {buffers.floats(buffers.y, thread) + p % 64 * kSlots, kScores}, false);
+                       }
+                   }});
+        bench.add({.name = "attention values (mix)" + suffix, .amount = bytes, .unit = "GB/s", .bounds = {Bound::memory},
+                   .work = [=, &buffers, &table](int thread) {
+                       for (std::size_t p = 0; p < pages; ++p) {
+                           table.mix[i]({static_cast<const char*>(buffers.w(thread)) + p * page, kDimension, kSlots, kDimension},
+                                        {buffers.floats(buffers.x, thread) + p % 64 * kSlots, kScores}, heads, nullptr,
+                                        {buffers.floats(buffers.y, thread), kDimension});
+                       }
+                   }});
+    }
+    constexpr std::size_t kQueries = 64, kRepeats = 2000;
+    bench.add({.name = "attention values (mix) bf16 heads=64, cached",
+               .amount = static_cast<double>(bench.team().size()) * 2 * kQueries * kSlots * kDimension * kRepeats,
+               .unit = "GFLOP/s", .bounds = {Bound::fma_f32},
+               .work = [=, &buffers, &table](int thread) {
+                   for (std::size_t repeat = 0; repeat < kRepeats; ++repeat) {
+                       table.mix[i]({buffers.w(thread), kDimension, kSlots, kDimension},
+                                    {buffers.floats(buffers.x, thread), kSlots}, kQueries, nullptr,
+                                    {buffers.floats(buffers.y, thread), kDimension});
+                   }
+               }});
+}
+
+// Rows in L2, as activations are; what is read and written counts.
+void add_rows(Bench& bench, const Buffers& buffers, const Kernels& table) {
+    static constexpr std::size_t kLength = 16384, kRepeats = 300;
+    const auto add = [&](const char* name, std::size_t bytes_of_element, auto body) {
+        bench.add({.name = std::string("row ") + name,
+                   .amount = static_cast<double>(bench.team().size()) * static_cast<double>(bytes_of_element) * kLength * kRepeats,
+                   .unit = "GB/s", .bounds = {Bound::cache},
+                   .work = [&buffers, body](int i) {
+                       for (std::size_t repeat = 0; repeat < kRepeats; ++repeat) {
+                           body(buffers.floats(buffers.x, i), buffers.floats(buffers.y, i), buffers.floats(buffers.packed, i));
+                       }
+                   }});
+    };
+    add("rms_norm", 16, [&table](float* x, float* y, float* z) { table.rms_norm(x, z, 1e-6f, y, kLength); });
+    add("silu_mul", 12, [&table](float* x, float* y, float* z) { table.silu_mul(x, z, 1, y, kLength); });
+    add("axpy", 12, [&table](float* x, float* y, float*) { table.axpy(0.5f, x, y, kLength); });
+    add("rotate", 12, [&table](float* x, float* y, float* z) { table.rotate(x, 128, kLength / 128, y, z, 64, false); });
+    add("rotate interleaved", 12, [&table](float* x, float* y, float* z) { table.rotate(x, 128, kLength / 128, y, z, 64, true); });
+    add("maximum", 4, [&table](float* x, float* y, float*) { y[0] = table.maximum(x, kLength); });
+    add("argmax", 4, [&table](float* x, float* y, float*) { y[0] = static_cast<float>(table.argmax(x, kLength)); });
+    add("exp_sum", 8, [&table](float* x, float* y, float*) { table.exp_sum(x, 0, y, kLength); });
+    for (Format format : {Format::bf16, Format::f16}) {
+        const std::size_t i = index_of(format);
+        add(format == Format::bf16 ? "narrow bf16" : "narrow f16", 6, [&table, i](float* x, float* y, float*) { table.narrow[i](x, y, kLength); });
+        add(format == Format::bf16 ? "widen bf16" : "widen f16", 6, [&table, i](float* x, float* y, float*) { table.widen[i](x, y, kLength); });
+    }
+}
+
 int run(const std::vector<std::string>& arguments) {
     const Kernels& table = select_kernels();
     const int threads = option(arguments, "threads", static_cast<int>(std::thread::hardware_concurrency()));
@@ -277,6 +344,8 @@ int run(const std::vector<std::string>& arguments) {
     add_bounds(bench, buffers);
     add_gemv(bench, buffers, table);
     add_gemm(bench, buffers, table);
+    add_attention(bench, buffers, table);
+    add_rows(bench, buffers, table);
     bench.run();
     return 0;
 }

@@ -18,10 +18,18 @@ struct MixKernel {
     static constexpr std::size_t kVectors = 4;
     static constexpr std::size_t kTokens = V::kAccumulators / kVectors;
 
+    static constexpr std::size_t kAhead = 16;                   // rows
+    static constexpr std::size_t kLine = 64 / sizeof(Element);  // elements of a cache line
+
+    static void ask(const Weights& v, std::size_t j) {
+        const Element* row = static_cast<const Element*>(v.data) + j * v.stride;
+        for (std::size_t d = 0; d < v.depth; d += kLine) __builtin_prefetch(row + d);
+    }
+
     // T tokens by B vectors from column d on; count is absent, or the columns of the only, partial vector.
     template <std::size_t T, std::size_t B, typename... Count>
     static void tile(const Weights& v, const float* const* p, const float* factors, float* const* y, std::size_t d,
-                     Count... count) {
+                     bool asks, Count... count) {
         F sums[T][B];
 #pragma GCC unroll 8
         for (std::size_t t = 0; t < T; ++t) {
@@ -33,6 +41,7 @@ struct MixKernel {
         }
         const Element* row = static_cast<const Element*>(v.data) + d;
         for (std::size_t j = 0; j < v.rows; ++j, row += v.stride) {
+            if (asks && j + kAhead < v.rows) ask(v, j + kAhead);
             F values[B];
 #pragma GCC unroll 4
             for (std::size_t b = 0; b < B; ++b) values[b] = V::load(Stored{}, row + b * kLanes, count...);
@@ -51,15 +60,18 @@ struct MixKernel {
     }
 
     template <std::size_t T>
-    static void columns(const Weights& v, const float* const* p, const float* factors, float* const* y) {
+    static void columns(const Weights& v, const float* const* p, const float* factors, float* const* y, bool asks) {
         std::size_t d = 0;
-        for (; d + kVectors * kLanes <= v.depth; d += kVectors * kLanes) tile<T, kVectors>(v, p, factors, y, d);
-        for (; d + kLanes <= v.depth; d += kLanes) tile<T, 1>(v, p, factors, y, d);
-        if (d < v.depth) tile<T, 1>(v, p, factors, y, d, v.depth - d);
+        for (; d + kVectors * kLanes <= v.depth; d += kVectors * kLanes) {
+            tile<T, kVectors>(v, p, factors, y, d, asks && d == 0);
+        }
+        for (; d + kLanes <= v.depth; d += kLanes) tile<T, 1>(v, p, factors, y, d, asks && d == 0);
+        if (d < v.depth) tile<T, 1>(v, p, factors, y, d, asks && d == 0, v.depth - d);
     }
 
     static void run(const Weights& v, const ConstRows& p, std::size_t tokens, const float* factors, const Rows& y) {
         const std::size_t groups = (tokens + kTokens - 1) / kTokens;
+        for (std::size_t j = 0; j < smaller(kAhead, v.rows); ++j) ask(v, j);
         std::size_t done = 0;
         for (std::size_t group = 0; group < groups; ++group) {
             const std::size_t count = (tokens - done) / (groups - group);
@@ -71,13 +83,13 @@ struct MixKernel {
             }
             const float* own = factors != nullptr ? factors + done : nullptr;
             static_assert(kTokens == 3 || kTokens == 6);
-            if (count == 1) columns<1>(v, shares, own, targets);
-            if (count == 2) columns<2>(v, shares, own, targets);
-            if (count == 3) columns<3>(v, shares, own, targets);
+            if (count == 1) columns<1>(v, shares, own, targets, group == 0);
+            if (count == 2) columns<2>(v, shares, own, targets, group == 0);
+            if (count == 3) columns<3>(v, shares, own, targets, group == 0);
             if constexpr (kTokens == 6) {
-                if (count == 4) columns<4>(v, shares, own, targets);
-                if (count == 5) columns<5>(v, shares, own, targets);
-                if (count == 6) columns<6>(v, shares, own, targets);
+                if (count == 4) columns<4>(v, shares, own, targets, group == 0);
+                if (count == 5) columns<5>(v, shares, own, targets, group == 0);
+                if (count == 6) columns<6>(v, shares, own, targets, group == 0);
             }
             done += count;
         }
