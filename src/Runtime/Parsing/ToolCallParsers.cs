@@ -14,6 +14,8 @@ public static class ToolCallParsers
         ["deepseekv3"] = new DeepSeekFormat(isFenced: true),
         ["deepseekv31"] = new DeepSeekFormat(isFenced: false),
         ["kimi_k2"] = new KimiFormat(),
+        ["llama3"] = new LlamaFormat(),
+        ["mistral"] = new MistralFormat(),
         ["qwen3_coder"] = new QwenCoderFormat(),
         ["step3p5"] = new QwenCoderFormat(),
         ["qwen"] = new TaggedJsonFormat("<tool_call>\n", "\n</tool_call>", isStrict: false),
