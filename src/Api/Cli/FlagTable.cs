@@ -150,7 +150,7 @@ internal sealed partial class FlagTable
     private string Suggestion(string name)
     {
         var nearest = Spelling.Nearest(name, _byName.Keys);
-        return nearest is null ? "" : $"; did you mean {nearest}?";
+        return nearest is null ? "" : $"; did you mean {nearest}";
     }
 
     private static IReadOnlyList<string> Following(Flag flag, IReadOnlyList<string> arguments, ref int i)

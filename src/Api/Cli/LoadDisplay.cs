@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Weights;
 
 namespace LsglangSharp.Api.Cli;
@@ -31,8 +32,8 @@ internal sealed class LoadDisplay(TextWriter screen) : IProgress<LoadProgress>
             if (_isTerminal)
             {
                 var full = (int)(value.Fraction * BarColumns);
-                screen.Write($"\r  loading [{new string('#', full)}{new string('.', BarColumns - full)}] {Size.Of(value.BytesDone)}, "
-                    + $"{Size.Of((long)rate)}/s \x1b[K");
+                screen.Write($"\r  loading [{new string('#', full)}{new string('.', BarColumns - full)}] {Units.Bytes(value.BytesDone)}, "
+                    + $"{Units.Rate(rate)} \x1b[K");
                 if (isDone)
                 {
                     screen.Write("\r\x1b[K");
@@ -40,7 +41,7 @@ internal sealed class LoadDisplay(TextWriter screen) : IProgress<LoadProgress>
             }
             else if (!isDone)
             {
-                screen.WriteLine($"  loading: {value.Fraction:P0} of {Size.Of(value.BytesTotal)}, {Size.Of((long)rate)}/s");
+                screen.WriteLine($"  loading: {value.Fraction:P0} of {Units.Bytes(value.BytesTotal)}, {Units.Rate(rate)}");
             }
         }
     }
@@ -49,6 +50,6 @@ internal sealed class LoadDisplay(TextWriter screen) : IProgress<LoadProgress>
     public void Finish(long bytes)
     {
         var seconds = _clock.Elapsed.TotalSeconds;
-        screen.WriteLine($"  weights     {Size.Of(bytes)} in {seconds:F1} s ({Size.Of((long)(bytes / Math.Max(seconds, 1e-3)))}/s)");
+        screen.WriteLine($"  weights     {Units.Bytes(bytes)} in {seconds:F1} s ({Units.Rate(bytes / Math.Max(seconds, 1e-3))})");
     }
 }

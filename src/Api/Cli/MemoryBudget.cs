@@ -63,6 +63,9 @@ internal static class MemoryBudget
             TotalTokens = settings.MaxTotalTokens,
             CacheBytes = environment.KvCacheBytes,
         });
+
+        // A size in bytes that was asked for is taken as it is, even where it is more than the engine would take by itself.
+        options = environment.KvCacheBytes is null ? options : options with { KvTokens = plan.CachedTokens };
         return EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, plan.CacheBytes);
     }
 }

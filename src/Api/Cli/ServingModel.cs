@@ -117,6 +117,10 @@ internal sealed class ServingModel : IDisposable
             folder.RequireLoadable();
         }
 
+
+        // Unknown parsers are an error now, not after the weights were loaded.
+        Parsers.ToolCalls(settings.ToolCallParser, template: null);
+        Parsers.Reasoning(settings.ReasoningParser, template: null);
         var tokenizer = settings.SkipTokenizer ? null : OpenTokenizer(settings, folder);
         var device = new CpuDevice(DeviceOptions(environment));
         try
@@ -143,12 +147,12 @@ internal sealed class ServingModel : IDisposable
     public void Describe(TextWriter screen)
     {
         var facts = _engine.Facts;
-        screen.WriteLine($"  model       {Name}: {_folder.Spec.Architecture}, {Size.Parameters(Counts.Total)} parameters, "
-            + $"{Size.Parameters(Counts.Active)} active, {WeightType.ToString().ToLowerInvariant()}");
+        screen.WriteLine($"  model       {Name}: {_folder.Spec.Architecture}, {Units.Parameters(Counts.Total)} parameters, "
+            + $"{Units.Parameters(Counts.Active)} active, {WeightType.ToString().ToLowerInvariant()}");
         screen.WriteLine($"  processor   {_device.Description.Isa}, {_device.Description.Threads} threads on "
             + string.Join(", ", _device.Description.Ranks.Select(rank => $"node {rank.Node} (cores {rank.Cpus})")));
         screen.WriteLine($"  KV cache    {facts.KvTokens:N0} tokens in pages of {facts.PageSize}, "
-            + $"{Size.Of(facts.KvTokens * Counts.KvBytesPerToken(_cacheType))}; context {facts.ContextLength:N0}");
+            + $"{Units.Bytes(facts.KvTokens * Counts.KvBytesPerToken(_cacheType))}; context {facts.ContextLength:N0}");
         foreach (var warning in _device.Description.Warnings)
         {
             screen.WriteLine($"  warning     {warning}");

@@ -169,9 +169,7 @@ internal sealed class ChatMessages
         }
         catch (JsonException)
         {
-            throw new RequestException(
-                $"'{path}' must hold a JSON object, but it is not valid JSON: {Fields.NameOf(given)}.",
-                path);
+            throw new RequestException($"'{path}' must hold a JSON object, but it is not valid JSON: {Fields.NameOf(given)}.", path);
         }
     }
 
@@ -181,9 +179,7 @@ internal sealed class ChatMessages
         if (message.Any("content") is not { } content)
         {
             return role == "user"
-                ? throw new RequestException(
-                    $"'{path}' must be a string or a list of parts in a user message, got null.",
-                    path)
+                ? throw new RequestException($"'{path}' must be a string or a list of parts in a user message, got null.", path)
                 : "";
         }
 

@@ -58,8 +58,7 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
         {
             try
             {
-                return template.Render(
-                    Variables(new JsonArray([.. definitions.Select(tool => tool!["function"]!.DeepClone())])));
+                return template.Render(Variables(new JsonArray([.. definitions.Select(tool => tool!["function"]!.DeepClone())])));
             }
             catch (ChatTemplateException)
             {

@@ -65,7 +65,7 @@ public sealed class FlagTests
     [InlineData("--tool-calls-parser", "--tool-call-parser")]
     [InlineData("-port", "--port")]
     public void An_unknown_flag_fails_with_the_nearest_name(string wrong, string right) =>
-        Assert.Contains($"did you mean {right}?", Complaint(wrong, "1"), StringComparison.Ordinal);
+        Assert.Contains($"did you mean {right}", Complaint(wrong, "1"), StringComparison.Ordinal);
 
     [Fact]
     public void An_ambiguous_prefix_names_what_it_could_be()

@@ -11,6 +11,9 @@ namespace LsglangSharp.Api.Cli.Commands;
 /// <summary>lsglang bench: throughput and latency of the engine itself.</summary>
 internal static class BenchCommand
 {
+    /// <summary>What a cache must hold at least.</summary>
+    private const int KvTokensMin = 1024;
+
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
         var (options, others) = BenchOptions.Take(arguments);
@@ -38,7 +41,7 @@ internal static class BenchCommand
 
         if (model.ReadBandwidth() is { } bandwidth)
         {
-            Console.WriteLine($"\nA plain read loop on the same threads reaches {bandwidth / 1e9:F1} GB/s.");
+            Console.WriteLine($"\nA plain read loop on the same threads reaches {Units.Rate(bandwidth)}.");
         }
 
         return 0;
@@ -54,7 +57,7 @@ internal static class BenchCommand
             SkipTokenizer = true,
             DisableRadixCache = true,
             MaxRunningRequests = settings.MaxRunningRequests ?? Math.Max(batch, 1),
-            MaxTotalTokens = settings.MaxTotalTokens ?? checked(batch * tokens),
+            MaxTotalTokens = settings.MaxTotalTokens ?? Math.Max(KvTokensMin, checked(batch * tokens)),
         };
     }
 
@@ -65,15 +68,16 @@ internal static class BenchCommand
         var requests = Enumerable.Range(0, batch).Select(index => OneAsync(engine, index, Prompt(), output, clock)).ToList();
         var times = await Task.WhenAll(requests).ConfigureAwait(false);
 
-        // All prompts are read before the last first token; from then on every step decodes the whole batch.
-        var prefilled = times.Max(time => time.First);
-        var ended = times.Max(time => time.Last);
-        return new BenchRun(times.Min(time => time.First), prefilled, ended - prefilled, output - 1);
+        // All prompts are read before the last first token; from then on every step decodes the whole batch. What came along with
+        // that token, because this side was slower than the model, cannot be timed and does not count.
+        var slowest = times.MaxBy(time => time.First);
+        return new BenchRun(
+            times.Min(time => time.First), slowest.First, times.Max(time => time.Last) - slowest.First, output - slowest.FirstTokens);
 
         int[] Prompt() => [.. Enumerable.Range(0, input).Select(_ => random.Next(engine.Facts.Vocabulary))];
     }
 
-    private static async Task<(double First, double Last)> OneAsync(
+    private static async Task<(double First, int FirstTokens, double Last)> OneAsync(
         IEngine engine, int index, int[] prompt, int output, Stopwatch clock)
     {
         var submission = engine.Submit(new GenerationRequest
@@ -88,11 +92,13 @@ internal static class BenchCommand
         }
 
         double first = 0;
+        var firstTokens = 0;
         await foreach (var chunk in submission.Chunks!.ConfigureAwait(false))
         {
             if (first == 0 && chunk.Tokens.Count > 0)
             {
                 first = clock.Elapsed.TotalSeconds;
+                firstTokens = chunk.Tokens.Count;
             }
 
             if (chunk.Finish is GenerationFinish.Aborted aborted)
@@ -101,7 +107,7 @@ internal static class BenchCommand
             }
         }
 
-        return (first, clock.Elapsed.TotalSeconds);
+        return (first, firstTokens, clock.Elapsed.TotalSeconds);
     }
 
     private static void Print(BenchRow row, StreamWriter? json)
@@ -141,14 +147,15 @@ internal sealed class BenchRow(int batch, int input, int output, IReadOnlyList<B
     /// <summary>Prompt tokens a second over the whole batch.</summary>
     public double PrefillRate { get; } = batch * input / Median(runs.Select(run => run.Prefilled));
 
-    public double StepSeconds { get; } = runs[0].DecodeSteps == 0 ? 0 : Median(runs.Select(run => run.Decoding / run.DecodeSteps));
+    /// <summary>0 where no step of decoding could be timed.</summary>
+    public double StepSeconds { get; } = Median(runs.Select(run => run.DecodeSteps == 0 ? 0 : run.Decoding / run.DecodeSteps));
 
     public double DecodeRate => StepSeconds == 0 ? 0 : batch / StepSeconds;
 
     /// <summary>Bytes of weights a second at batch 1, where each active weight is read once a step; null for larger batches.</summary>
     public double? ReadRate => batch == 1 && StepSeconds > 0 ? counts.Active * weightType.Bytes() / StepSeconds : null;
 
-    public string WeightsRead => ReadRate is { } rate ? $"{rate / 1e9:F1} GB/s" : "";
+    public string WeightsRead => ReadRate is { } rate ? Units.Rate(rate) : "";
 
     private static double Median(IEnumerable<double> values)
     {

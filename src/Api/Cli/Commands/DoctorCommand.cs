@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.NumaExperts;
 
 namespace LsglangSharp.Api.Cli.Commands;
@@ -29,13 +30,13 @@ internal static class DoctorCommand
         Row(screen, "kernels", device.Description.Isa);
         foreach (var node in topology.Nodes)
         {
-            Row(screen, $"node {node.Id}", $"{Size.Of(node.Memory)}, {node.Cores} core{Plural(node.Cores)} ({node.Cpus}), "
+            Row(screen, $"node {node.Id}", $"{Units.Bytes(node.Memory)}, {node.Cores} core{Plural(node.Cores)} ({node.Cpus}), "
                 + $"{node.Caches.Length} last-level cache{Plural(node.Caches.Length)}");
         }
 
         var available = Available();
-        Row(screen, "memory", $"{Size.Of(available)} available"
-            + (topology.MemoryLimit > 0 ? $", control group limits to {Size.Of(topology.MemoryLimit)}" : ""));
+        Row(screen, "memory", $"{Units.Bytes(available)} available"
+            + (topology.MemoryLimit > 0 ? $", control group limits to {Units.Bytes(topology.MemoryLimit)}" : ""));
         Row(screen, "huge pages", topology.HugePages.Length == 0 ? "unknown" : topology.HugePages);
         Row(screen, "threads", $"{device.Description.Threads} compute (LK_THREADS), on "
             + string.Join("; ", device.Description.Ranks.Select(rank => $"node {rank.Node}: cores {rank.Cpus}")));
@@ -43,8 +44,8 @@ internal static class DoctorCommand
         device.AttachThread();
         var rates = device.MeasureBandwidth(_measuring);
         Row(screen, "bandwidth", string.Join(", ", rates.Select((rate, rank) =>
-            $"{rate / 1e9:F1} GB/s on node {device.Description.Ranks[rank].Node}")));
-        Row(screen, "decode bound", $"{rates.Sum() / 1e9:F1} GB/s ÷ active bytes; Qwen3-30B-A3B in bf16 (6.1 GB a token): "
+            $"{Units.Rate(rate)} on node {device.Description.Ranks[rank].Node}")));
+        Row(screen, "decode bound", $"{Units.Rate(rates.Sum())} ÷ active bytes; Qwen3-30B-A3B in bf16 (6.1 GB a token): "
             + string.Create(CultureInfo.InvariantCulture, $"{rates.Sum() / 6.1e9:F1} tokens/s"));
         Gpus(screen);
 
@@ -85,7 +86,7 @@ internal static class DoctorCommand
 
         if (available < 4L << 30)
         {
-            advice.Add($"Only {Size.Of(available)} of memory are available; most models need more.");
+            advice.Add($"Only {Units.Bytes(available)} of memory are available; most models need more.");
         }
     }
 

@@ -47,11 +47,6 @@ internal static class ServeCommand
     /// <summary>Fails before the model is loaded, not after.</summary>
     private static void RequirePort(ServeSettings settings)
     {
-        if (settings.Port == 0)
-        {
-            return;
-        }
-
         try
         {
             var address = System.Net.IPAddress.TryParse(settings.Host, out var parsed)
