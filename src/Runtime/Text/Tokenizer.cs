@@ -37,13 +37,13 @@ public sealed class Tokenizer
         _before = parts.Before;
         _after = parts.After;
         _config = config;
-        foreach (var token in parts.AddedTokens.Concat(config.AddedTokens))
+        foreach (var token in parts.AddedTokens)
         {
-            if (_addedByContent.TryAdd(token.Content, token))
-            {
-                _addedById[token.Id] = token;
-            }
+            _addedByContent[token.Content] = token;
+            _addedById[token.Id] = token;
         }
+
+        AddConfigured(config.AddedTokens);
 
         var added = _addedByContent.Values;
         _rawTokens = Finder(added.Where(token => !token.IsNormalized));
@@ -134,7 +134,7 @@ public sealed class Tokenizer
         var result = ids.From(0).ToArray();
         Work += session.Scratch.Work;
         session.Scratch.Work = 0;
-        if (!session.Scratch.IsLarge)
+        if (!session.IsLarge)
         {
             _spareSession = session;
         }
@@ -172,6 +172,27 @@ public sealed class Tokenizer
 
     internal ReadOnlySpan<byte> TextBytes(int id) =>
         _addedById.TryGetValue(id, out var added) ? Encoding.UTF8.GetBytes(added.Content) : _vocabulary.Text(id);
+
+    // tokenizer.json decides; the configuration may only name more tokens, not other ones.
+    private void AddConfigured(IReadOnlyList<AddedToken> tokens)
+    {
+        foreach (var token in tokens.Where(token => token.Content.Length > 0))
+        {
+            var known = _vocabulary.IdOf(token.Content);
+            var id = known >= 0 ? known : token.Id;
+            if (id >= Vocabulary.IdLimit)
+            {
+                throw new ConfigurationException(
+                    $"tokenizer_config.json: added_tokens_decoder: the id {id} of '{token.Content}' is too large");
+            }
+
+            var isFree = known >= 0 || !_vocabulary.Contains(id);
+            if (isFree && !_addedById.ContainsKey(id) && _addedByContent.TryAdd(token.Content, token with { Id = id }))
+            {
+                _addedById[id] = token with { Id = id };
+            }
+        }
+    }
 
     private int? IdOrNull(string? token) => token is null ? null : TokenId(token);
 

@@ -107,6 +107,19 @@ public class TokenizerFileTests
     }
 
     [Fact]
+    public void Stages_without_number_are_refused()
+    {
+        var json = Json();
+        var digits = Enumerable.Range(0, 10_000).Select(_ => JsonNode.Parse("""{"type":"Digits"}"""));
+        json["pre_tokenizer"] = new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray([.. digits]) };
+        using var files = Write(json.ToJsonString());
+
+        var error = Assert.Throws<ConfigurationException>(() => Tokenizer.Load(files.Folder));
+
+        Assert.Contains("10000 stages", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_missing_folder_or_file_is_named()
     {
         using var files = Write("{}");

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using LsglangSharp.Runtime.Text;
+using LsglangSharp.Runtime.Text.Patterns;
 using LsglangSharp.Runtime.Text.Splitting;
 using static LsglangSharp.Runtime.Tests.Text.TinyTokenizer;
 
@@ -44,6 +45,22 @@ public class TokenizerLinearityTests
         }
     }
 
+    [Fact]
+    public void Work_grows_with_the_length_of_any_repetition_in_the_general_matcher()
+    {
+        string[] patterns = [.. KnownPatterns.Scanners.Keys, @"\w+|[^\w\s]+", @"[^\s]+|\s+(?!\S)|\s+"];
+        foreach (var scanner in patterns.Select(text => new PatternScanner(text)))
+        {
+            foreach (var unit in _units)
+            {
+                var once = Steps(scanner, Repeated(unit, 4_000));
+                var twice = Steps(scanner, Repeated(unit, 8_000));
+
+                Assert.True(twice <= GrowthMax * once + 1000, $"{JsonSerializer.Serialize(unit)}: {twice} after {once}");
+            }
+        }
+    }
+
     [SkippableTheory]
     [InlineData("qwen3")]
     [InlineData("deepseek_v3")]
@@ -79,6 +96,20 @@ public class TokenizerLinearityTests
             twice <= GrowthMax * once + 1000,
             $"{label}: {JsonSerializer.Serialize(unit)}: twice the length takes {twice} steps, once {once}");
         Assert.True(twice <= 400L * length, $"{label}: {unit}: {twice} steps for {2 * length} units");
+    }
+
+    private static long Steps(PatternScanner scanner, string text)
+    {
+        long steps = 0;
+        for (var i = 0; i < text.Length;)
+        {
+            var examined = i;
+            var end = scanner.Match(text, i, ref examined);
+            steps += examined - i;
+            i = end > i ? end : i + 1;
+        }
+
+        return steps;
     }
 
     private static string Repeated(string unit, int length) =>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Text;
 using static LsglangSharp.Runtime.Tests.Text.TinyTokenizer;
 
@@ -191,6 +192,22 @@ public class TokenizerTests
         Assert.Null(tokenizer.UnkTokenId);
         Assert.Equal([300], tokenizer.Encode("<extra>", false));
         Assert.Equal(301, tokenizer.VocabularySize);
+    }
+
+    [Fact]
+    public void The_configuration_may_name_more_tokens_but_not_other_ones()
+    {
+        var tokenizer = Load(Json("a b"), """
+            {"added_tokens_decoder":{"3":{"content":"<other>","special":true},"900":{"content":"ab","special":true},
+            "257":{"content":"<|renamed|>","special":true}}}
+            """);
+
+        Assert.Null(tokenizer.TokenId("<other>"));
+        Assert.Null(tokenizer.TokenId("<|renamed|>"));
+        Assert.Equal(256, tokenizer.TokenId("ab"));
+        Assert.True(tokenizer.IsSpecial(256));
+        Assert.Throws<ConfigurationException>(() =>
+            Load(Json(), """{"added_tokens_decoder":{"2000000000":{"content":"<far>"}}}"""));
     }
 
     [Fact]

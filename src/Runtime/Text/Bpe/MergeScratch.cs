@@ -54,6 +54,6 @@ internal sealed class MergeScratch
         }
     }
 
-    /// <summary>True where keeping the scratch for the next encoding would hold on to much memory.</summary>
+    /// <summary>True once a piece needed much memory.</summary>
     public bool IsLarge => Ids.Length > KeptSymbolsMax || Bytes.Length > KeptSymbolsMax;
 }

@@ -8,6 +8,9 @@ namespace LsglangSharp.Runtime.Text.Files;
 /// <summary>Reads the pre_tokenizer section of tokenizer.json as a list of stages.</summary>
 internal sealed class PreTokenizerSection
 {
+    // Each stage calls the next, so that their number bounds the depth of calls.
+    private const int StagesMax = 64;
+
     private readonly string _where;
     private readonly List<PreTokenizer> _stages = [];
     // A ByteLevel that nothing follows is left to the encoder, which then works on bytes.
@@ -22,6 +25,12 @@ internal sealed class PreTokenizerSection
         if (section.ValueKind != JsonValueKind.Null)
         {
             reader.Add(section);
+        }
+
+        if (reader._stages.Count > StagesMax)
+        {
+            throw new ConfigurationException(
+                $"{reader._where}: there are {reader._stages.Count} stages; up to {StagesMax} are supported");
         }
 
         return ([.. reader._stages], reader._endsInBytes);

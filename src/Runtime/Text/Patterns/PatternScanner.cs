@@ -14,9 +14,9 @@ internal sealed class PatternScanner : SplitScanner
 
     public override int Match(ReadOnlySpan<char> text, int start, ref int examined)
     {
-        var matcher = new Matcher(_program, text) { Examined = examined };
+        var matcher = new Matcher(_program, text);
         var end = matcher.Run(0, start);
-        examined = Math.Max(examined, matcher.Examined);
+        examined = (int)Math.Clamp(start + matcher.Steps, examined, int.MaxValue);
         return end;
     }
 
@@ -31,7 +31,7 @@ internal sealed class PatternScanner : SplitScanner
         private Retry[] _retries = [];
         private int _retryCount;
 
-        public int Examined { get; set; }
+        public long Steps { get; private set; }
 
         // The end of the match of the part that starts at an instruction, or -1.
         public int Run(int code, int position)
@@ -39,6 +39,7 @@ internal sealed class PatternScanner : SplitScanner
             var bottom = _retryCount;
             while (true)
             {
+                Steps++;
                 ref readonly var step = ref _code[code];
                 if (step.Operation == Operation.Accept)
                 {
@@ -58,7 +59,6 @@ internal sealed class PatternScanner : SplitScanner
             switch (step.Operation)
             {
                 case Operation.Set:
-                    Examined = Math.Max(Examined, Math.Min(position + 1, _text.Length));
                     if (position >= _text.Length || !step.Set!.ContainsAt(_text, position, out var length))
                     {
                         return false;
@@ -115,7 +115,7 @@ internal sealed class PatternScanner : SplitScanner
                 least = count == step.First ? end : least;
             }
 
-            Examined = Math.Max(Examined, Math.Min(end + 1, _text.Length));
+            Steps += count;
             if (count < step.First)
             {
                 return false;

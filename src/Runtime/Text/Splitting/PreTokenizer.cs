@@ -35,7 +35,12 @@ internal readonly struct PieceTarget(PreTokenizer[] stages, int stage, BytePairE
 /// <summary>What one encoding writes to and works in.</summary>
 internal sealed class EncodeSession
 {
+    private const int KeptIdsMax = 1 << 18;
+
     public IdBuffer Ids { get; } = new();
 
     public MergeScratch Scratch { get; } = new();
+
+    /// <summary>True where keeping the session for the next encoding would hold on to much memory.</summary>
+    public bool IsLarge => Scratch.IsLarge || Ids.Capacity > KeptIdsMax;
 }

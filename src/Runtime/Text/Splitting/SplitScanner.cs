@@ -5,7 +5,7 @@ internal abstract class SplitScanner
 {
     /// <summary>
     /// The end of the match that starts here, or -1. Raises <paramref name="examined"/> to one past the last unit that
-    /// was looked at.
+    /// was looked at, and further where units were looked at again.
     /// </summary>
     public abstract int Match(ReadOnlySpan<char> text, int start, ref int examined);
 }
