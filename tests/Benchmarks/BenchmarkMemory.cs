@@ -15,15 +15,16 @@ internal sealed unsafe class BenchmarkMemory : IDeviceMemory, IDisposable
     private const int HugePage = 2 << 20;
 
     private readonly byte* _start;
+    private readonly long _capacity;
     private long _used;
 
     public BenchmarkMemory(ModelSpec spec, DType type)
     {
         TensorSpec[] tensors = [.. spec.Tensors];
         Bytes = tensors.Sum(tensor => tensor.ElementCount * type.Bytes());
-        var capacity = (Bytes + (tensors.Length * 64L) + HugePage) / HugePage * HugePage;
-        _start = (byte*)NativeMemory.AlignedAlloc((nuint)capacity, HugePage);
-        LibC.AdviseHugePages(_start, capacity);
+        _capacity = (Bytes + (tensors.Length * 64L) + HugePage) / HugePage * HugePage;
+        _start = (byte*)NativeMemory.AlignedAlloc((nuint)_capacity, HugePage);
+        LibC.AdviseHugePages(_start, _capacity);
         Plan = new WeightPlan(this);
         foreach (var tensor in tensors)
         {
@@ -57,18 +58,17 @@ internal sealed unsafe class BenchmarkMemory : IDeviceMemory, IDisposable
     {
         const int piece = 8 << 20;
         var next = -1L;
-        Task.WaitAll([.. Enumerable.Range(0, threads).Select(_ => Task.Factory.StartNew(
-            () =>
+        LoadBenchmark.Parallel(threads, () =>
+        {
+            for (var i = Interlocked.Increment(ref next); i * piece < _used; i = Interlocked.Increment(ref next))
             {
-                for (var at = Interlocked.Increment(ref next) * piece; at < _used; at = Interlocked.Increment(ref next) * piece)
-                {
-                    new Span<byte>(_start + at, (int)Math.Min(piece, _used - at)).Fill(1);
-                }
-            },
-            CancellationToken.None,
-            TaskCreationOptions.LongRunning,
-            TaskScheduler.Default))]);
+                At(i * piece, (int)Math.Min(piece, _used - (i * piece))).Fill(1);
+            }
+        });
     }
+
+    /// <summary>A stretch of the memory; near its end, the last one of that length.</summary>
+    public Span<byte> At(long offset, int length) => new(_start + Math.Min(offset, _capacity - length), length);
 
     public void Dispose() => NativeMemory.AlignedFree(_start);
 

@@ -9,12 +9,11 @@ using Microsoft.Win32.SafeHandles;
 namespace LsglangSharp.Benchmarks;
 
 /// <summary>
-/// Loading a checkpoint into plain memory beside a loop that only reads the same files, in turns, with the same
-/// threads.
+/// Loading a checkpoint into plain memory beside loops that only read the same files, in turns, with the same threads.
 /// </summary>
 internal static class LoadBenchmark
 {
-    private const int Rounds = 5;
+    private const int Rounds = 7;
     private const int ReadBytes = 8 << 20;
 
     /// <summary>load MODEL_FOLDER [THREADS]</summary>
@@ -28,45 +27,70 @@ internal static class LoadBenchmark
 
         var folder = ModelFolder.Open(arguments[0]);
         folder.RequireLoadable();
-        var threads = arguments.Length == 2 ? int.Parse(arguments[1], CultureInfo.InvariantCulture) : Environment.ProcessorCount;
+        var threads = arguments.Length == 2
+            ? int.Parse(arguments[1], CultureInfo.InvariantCulture)
+            : Environment.ProcessorCount;
         var files = Directory.GetFiles(folder.Path, "*.safetensors");
         var bytes = files.Sum(file => new FileInfo(file).Length);
         Console.WriteLine(FormattableString.Invariant(
-            $"{folder.Path}: {bytes / 1e9:0.00} GB in {files.Length} files, {threads} threads, best and median of {Rounds}, GB/s"));
-        foreach (var fromDisk in new[] { false, true })
-        {
-            Compare(folder, files, bytes, threads, fromDisk);
-        }
-
+            $"{folder.Path}: {bytes / 1e9:0.00} GB in {files.Length} files, {threads} threads, {Rounds} rounds"));
+        Console.WriteLine("GB/s: best, median; share of the group's first line: median over rounds, of the bests");
+        Compare(folder, files, bytes, threads, fromDisk: false);
+        Compare(folder, files, bytes, threads, fromDisk: true);
         Dummy(folder.Spec, threads);
         return 0;
     }
 
+    /// <summary>
+    /// In turns: reading into small buffers, which is all that files and page cache can do; reading into memory as large
+    /// as the weights, which is the least that any loader must do; and loading.
+    /// </summary>
     private static void Compare(ModelFolder folder, string[] files, long bytes, int threads, bool fromDisk)
     {
-        var reads = new List<double>();
-        var loads = new List<double>();
+        var (reads, fills, loads, reloads) =
+            (new List<double>(), new List<double>(), new List<double>(), new List<double>());
         double peak = 0;
-        ReadAll(files, threads);
+        ReadAll(files, threads, null);
         for (var round = 0; round < Rounds; round++)
         {
             Forget(files, fromDisk);
-            reads.Add(bytes / Seconds(() => ReadAll(files, threads)));
-            Forget(files, fromDisk);
-            var (seconds, ratio) = Load(folder, () => Checkpoint.Open(folder.Path), threads);
-            loads.Add(bytes / seconds);
-            peak = Math.Max(peak, ratio);
+            reads.Add(bytes / Seconds(() => ReadAll(files, threads, null)));
+            using (var memory = new BenchmarkMemory(folder.Spec, folder.Spec.CheckpointType))
+            {
+                Forget(files, fromDisk);
+                fills.Add(bytes / Seconds(() => ReadAll(files, threads, memory)));
+            }
+
+            using (var memory = new BenchmarkMemory(folder.Spec, folder.Spec.CheckpointType))
+            {
+                Forget(files, fromDisk);
+                GC.Collect();
+                File.WriteAllText("/proc/self/clear_refs", "5");
+                var before = PeakResidentBytes();
+                loads.Add(bytes / Seconds(() => Load(folder, memory, threads)));
+                peak = Math.Max(peak, (PeakResidentBytes() - before) / (double)memory.Bytes);
+                Forget(files, fromDisk);
+                reloads.Add(bytes / Seconds(() => Load(folder, memory, threads)));
+            }
         }
 
-        Print(fromDisk ? "read loop, disk" : "read loop, page cache", reads, null);
-        Print(fromDisk ? "load, disk" : "load, page cache", loads, reads);
-        Console.WriteLine(FormattableString.Invariant($"{"peak memory / weights",-24}{peak,8:0.000}"));
+        var source = fromDisk ? "disk" : "page cache";
+        Print($"read loop, small buffers, {source}", reads, reads);
+        Print($"read loop, new memory, {source}", fills, reads);
+        Print($"load, new memory, {source}", loads, reads);
+        Print($"load, touched memory, {source}", reloads, reads);
+        Console.WriteLine(FormattableString.Invariant($"{"peak memory / weights",-40}{peak,8:0.000}"));
+    }
+
+    private static void Load(ModelFolder folder, BenchmarkMemory memory, int threads)
+    {
+        using var checkpoint = Checkpoint.Open(folder.Path);
+        WeightLoader.Load(memory.Plan, checkpoint, new LoadOptions { Threads = threads });
     }
 
     private static void Dummy(ModelSpec spec, int threads)
     {
-        var fills = new List<double>();
-        var writes = new List<double>();
+        var (writes, fills, refills) = (new List<double>(), new List<double>(), new List<double>());
         for (var round = 0; round < Rounds; round++)
         {
             using (var memory = new BenchmarkMemory(spec, spec.CheckpointType))
@@ -76,79 +100,69 @@ internal static class LoadBenchmark
 
             using (var memory = new BenchmarkMemory(spec, spec.CheckpointType))
             {
-                fills.Add(memory.Bytes / Seconds(
-                    () => WeightLoader.Load(memory.Plan, new DummyWeights(1), new LoadOptions { Threads = threads })));
+                fills.Add(memory.Bytes / Seconds(() => Fill(memory)));
+                refills.Add(memory.Bytes / Seconds(() => Fill(memory)));
             }
         }
 
-        Print("write loop, new memory", writes, null);
-        Print("dummy weights", fills, writes);
-    }
+        Print("write loop, new memory", writes, writes);
+        Print("dummy weights, new memory", fills, writes);
+        Print("dummy weights, touched memory", refills, writes);
 
-    /// <summary>Seconds, and how far the resident set rose above what it was, in units of the weights.</summary>
-    private static (double Seconds, double PeakRatio) Load(ModelFolder folder, Func<Checkpoint> open, int threads)
-    {
-        using var memory = new BenchmarkMemory(folder.Spec, folder.Spec.CheckpointType);
-        GC.Collect();
-        File.WriteAllText("/proc/self/clear_refs", "5");
-        var before = PeakResidentBytes();
-        var seconds = Seconds(() =>
-        {
-            using var checkpoint = open();
-            WeightLoader.Load(memory.Plan, checkpoint, new LoadOptions { Threads = threads });
-        });
-        return (seconds, (PeakResidentBytes() - before) / (double)memory.Bytes);
+        void Fill(BenchmarkMemory memory) =>
+            WeightLoader.Load(memory.Plan, new DummyWeights(1), new LoadOptions { Threads = threads });
     }
 
     private static long PeakResidentBytes() => 1024 * long.Parse(
         File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal))[6..^2],
         CultureInfo.InvariantCulture);
 
-    /// <summary>
-    /// Every byte of the files once, each thread into a small buffer of its own that stays in its cache.
-    /// </summary>
-    private static void ReadAll(string[] files, int threads)
+    /// <summary>Every byte of the files once, into a small buffer of each thread's own, or into the memory.</summary>
+    private static void ReadAll(string[] files, int threads, BenchmarkMemory? memory)
     {
         var handles = files.Select(file => File.OpenHandle(file, options: FileOptions.SequentialScan)).ToArray();
-        (SafeFileHandle Handle, long Offset)[] pieces =
-        [
-            .. from handle in handles
-               from index in Enumerable.Range(0, (int)((RandomAccess.GetLength(handle) + ReadBytes - 1) / ReadBytes))
-               select (handle, (long)index * ReadBytes),
-        ];
-        var next = -1;
-        Task[] readers =
-        [
-            .. Enumerable.Range(0, threads).Select(_ => Task.Factory.StartNew(
-                () =>
-                {
-                    // As large as the kernel copies at once with its source and target in the second-level cache.
-                    var buffer = new byte[256 << 10];
-                    for (var i = Interlocked.Increment(ref next); i < pieces.Length; i = Interlocked.Increment(ref next))
-                    {
-                        var (handle, start) = pieces[i];
-                        for (var done = 0; done < ReadBytes;)
-                        {
-                            var count = RandomAccess.Read(handle, buffer, start + done);
-                            if (count == 0)
-                            {
-                                break;
-                            }
+        var pieces = new List<(SafeFileHandle Handle, long Offset, long Place)>();
+        long place = 0;
+        foreach (var handle in handles)
+        {
+            for (long at = 0; at < RandomAccess.GetLength(handle); at += ReadBytes, place += ReadBytes)
+            {
+                pieces.Add((handle, at, place));
+            }
+        }
 
-                            done += count;
-                        }
+        var next = -1;
+        Parallel(threads, () =>
+        {
+            // As much as the kernel copies from one cache to another without going through memory.
+            var small = new byte[256 << 10];
+            for (var i = Interlocked.Increment(ref next); i < pieces.Count; i = Interlocked.Increment(ref next))
+            {
+                var (handle, offset, target) = pieces[i];
+                for (var done = 0; done < ReadBytes;)
+                {
+                    var buffer = memory is null ? small : memory.At(target + done, ReadBytes - done);
+                    var count = RandomAccess.Read(handle, buffer, offset + done);
+                    if (count == 0)
+                    {
+                        break;
                     }
-                },
-                CancellationToken.None,
-                TaskCreationOptions.LongRunning,
-                TaskScheduler.Default)),
-        ];
-        Task.WaitAll(readers);
+
+                    done += count;
+                }
+            }
+        });
         foreach (var handle in handles)
         {
             handle.Dispose();
         }
     }
+
+    internal static void Parallel(int threads, Action work) => Task.WaitAll(
+    [
+        .. Enumerable.Range(0, threads).Select(_ => Task.Factory.StartNew(
+            work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)),
+    ]);
 
     private static void Forget(string[] files, bool fromDisk)
     {
@@ -166,11 +180,14 @@ internal static class LoadBenchmark
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    private static void Print(string name, List<double> rates, List<double>? others)
+    private static void Print(string name, List<double> rates, List<double> firsts)
     {
-        var ratio = others is null ? "" : FormattableString.Invariant($"   {Median(rates) / Median(others):0%} of the line above");
-        Console.WriteLine(FormattableString.Invariant($"{name,-24}{rates.Max() / 1e9,8:0.00}{Median(rates) / 1e9,8:0.00}{ratio}"));
+        // Rounds are compared one by one, as what else the machine does changes from round to round.
+        var share = Median(rates.Zip(firsts, (rate, first) => rate / first));
+        var shareOfBests = rates.Max() / firsts.Max();
+        Console.WriteLine(FormattableString.Invariant(
+            $"{name,-40}{rates.Max() / 1e9,8:0.00}{Median(rates) / 1e9,8:0.00}{share,8:0%}{shareOfBests,8:0%}"));
     }
 
-    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
+    private static double Median(IEnumerable<double> values) => values.Order().ElementAt(Rounds / 2);
 }
