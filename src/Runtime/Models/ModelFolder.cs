@@ -60,7 +60,10 @@ public sealed class ModelFolder
     /// </summary>
     public void RequireLoadable()
     {
-        if (Config.QuantizationMethod is { } method)
+        // Older exports describe their quantization in a file of its own.
+        string[] besides = ["quantize_config.json", "hf_quant_config.json", "quant_config.json"];
+        var file = besides.FirstOrDefault(name => File.Exists(System.IO.Path.Combine(Path, name)));
+        if ((Config.QuantizationMethod ?? (file is null ? null : $"({file})")) is { } method)
         {
             throw new ConfigurationException(
                 $"{Config.Path}: quantization {method} is not supported yet; supported are weights in bfloat16, " +

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
 
@@ -16,6 +17,12 @@ internal static class Parts
     private const int HeadDimMax = 1 << 14;
     private const int ContextMax = 1 << 30;
 
+    /// <summary>All layers together; the largest published models have 25,000.</summary>
+    private const int ExpertsInAllMax = 1 << 18;
+
+    /// <summary>What the reference takes for max_window_layers where the file does not name it.</summary>
+    private const int WindowedFromByDefault = 28;
+
     /// <summary>
     /// model.embed_tokens, model.layers.N, model.norm and lm_head, with the layers that <paramref name="layer"/>
     /// describes.
@@ -27,10 +34,19 @@ internal static class Parts
             throw c.Wrong("hidden_act", "\"silu\"");
         }
 
-        var layers = c.Whole("num_hidden_layers", 1, LayersMax);
+        var layerCount = c.Whole("num_hidden_layers", 1, LayersMax);
+        ImmutableArray<LayerSpec> layers =
+            [.. Enumerable.Range(0, layerCount).Select(index => layer($"model.layers.{index}", index))];
+        var experts = layers.Sum(each => each.Ffn is Moe moe ? moe.Router.Experts : 0);
+        if (experts > ExpertsInAllMax)
+        {
+            throw new ConfigurationException(
+                $"{c.Path}: {layerCount} layers with {experts} experts in all; expected at most {ExpertsInAllMax}");
+        }
+
         return new ModelSpec(
             new Embedding("model.embed_tokens", c.Vocabulary(), c.Hidden()),
-            [.. Enumerable.Range(0, layers).Select(index => layer($"model.layers.{index}", index))],
+            layers,
             c.Norm("model.norm"),
             new Head("lm_head", c.Vocabulary(), c.Hidden(), c.Flag("tie_word_embeddings", false)))
         {
@@ -109,7 +125,7 @@ internal static class Parts
             return layerIndex < types.Length && types[layerIndex] is "sliding_attention" ? window : null;
         }
 
-        return layerIndex >= (c.WholeOrNull("max_window_layers", 0) ?? 0) ? window : null;
+        return layerIndex >= (c.WholeOrNull("max_window_layers", 0) ?? WindowedFromByDefault) ? window : null;
     }
 
     public static Rotary Rotary(this HfConfig c, int headDim)

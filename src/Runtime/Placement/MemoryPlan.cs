@@ -95,7 +95,8 @@ public sealed record MemoryPlan(
             : throw new ConfigurationException(
                 $"--mem-fraction-static {request.StaticFraction.ToString(CultureInfo.InvariantCulture)} of " +
                 $"{Units.Bytes(plan.BytesAvailable)} leaves no room for a cache beside " +
-                $"{Units.Bytes(plan.WeightBytes)} of weights; raise it, or set --max-total-tokens (at most {fitting} fit)");
+                $"{Units.Bytes(plan.WeightBytes)} of weights; raise it, or set --max-total-tokens " +
+                $"(at most {fitting} fit)");
 
         (long Tokens, string? Option) Asked() => (request.TotalTokens, request.CacheBytes) switch
         {

@@ -72,6 +72,7 @@ public sealed class ArchitecturesTests
     [InlineData("Qwen3ForCausalLM", "\"sliding_window\": 16,", "----")]
     [InlineData("Qwen3ForCausalLM", "\"sliding_window\": 16, \"use_sliding_window\": true, \"max_window_layers\": 2,", "--ww")]
     [InlineData("Qwen2ForCausalLM", "\"sliding_window\": 16, \"use_sliding_window\": true, \"max_window_layers\": 4,", "----")]
+    [InlineData("Qwen2ForCausalLM", "\"sliding_window\": 16, \"use_sliding_window\": true,", "----")]
     [InlineData("Qwen2ForCausalLM", "\"sliding_window\": null, \"use_sliding_window\": true, \"max_window_layers\": 0,", "----")]
     [InlineData(
         "Qwen3ForCausalLM",

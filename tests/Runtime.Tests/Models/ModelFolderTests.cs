@@ -99,6 +99,17 @@ public sealed class ModelFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_quantization_described_in_a_file_of_its_own_is_refused_too()
+    {
+        _folder.Write("config.json", Config.Replace("EOS", "2", StringComparison.Ordinal));
+        _folder.Write("quantize_config.json", "{}");
+
+        var error = Assert.Throws<ConfigurationException>(ModelFolder.Open(_folder.Path).RequireLoadable);
+
+        Assert.Contains("quantization (quantize_config.json) is not supported yet", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Plain_weights_can_be_loaded()
     {
         _folder.Write("config.json", Config.Replace("EOS", "2, \"quantization_config\": null", StringComparison.Ordinal));
