@@ -220,6 +220,9 @@ internal sealed class ChatMessages
                 texts.Add(part.Text("text")
                     ?? throw part.Missing("text", "a string"));
                 break;
+            case "refusal" when role == "assistant":
+                texts.Add(part.Text("refusal") ?? "");
+                break;
             case "thinking" or "reasoning" when role == "assistant":
                 thoughts.Add(part.Text(type) ?? part.Text("text") ?? "");
                 break;

@@ -53,6 +53,8 @@ internal sealed record ChatRequest
             server.TextFor("'logprobs'", "logprobs");
         }
 
+        // One call or several is the model's choice; only a grammar could hold it to one.
+        _ = request.Flag("parallel_tool_calls");
         var prompt = ChatPrompt.Read(request, server);
         var sampling = ReadSampling(request, server);
         return new ChatRequest

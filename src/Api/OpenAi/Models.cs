@@ -25,7 +25,8 @@ internal sealed class Models(ServerContext server)
 
     public Task OneAsync(HttpContext context)
     {
-        var name = context.Request.Path.Value![Prefix.Length..];
+        // Clients escape the slash in names such as owner/model, and the path leaves just that one escaped.
+        var name = context.Request.Path.Value![Prefix.Length..].Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
         if (!server.Names.Knows(name))
         {
             throw new RequestException(new Failure(
