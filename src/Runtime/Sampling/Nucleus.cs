@@ -9,28 +9,32 @@ internal sealed class Nucleus(int vocabulary)
     /// <summary>Up to here sorting is cheaper than selecting: both are some hundred nanoseconds.</summary>
     private const int SortMax = 48;
 
-    private const int BlockLength = 256;
+    /// <summary>The smallest weight that is not zero: the smallest normal float32.</summary>
+    private const float WeightMin = 1.17549435e-38f;
 
     /// <summary>
-    /// Weights relative to the largest, from which on candidates are looked for: most distributions have what is wanted
-    /// among those, and a few hundred candidates instead of the whole vocabulary.
+    /// Weights relative to the largest, from which on candidates are looked for: most distributions have what is wanted among
+    /// those, and a few hundred candidates instead of the whole vocabulary.
     /// </summary>
-    private static readonly float[] _bounds = [1e-3f, 1e-6f, float.Epsilon];
+    private static readonly float[] _bounds = [1e-3f, 1e-6f, WeightMin];
 
-    private readonly int[] _indices = new int[vocabulary];
+    private readonly int[] _tokens = new int[vocabulary];
+
+    /// <summary>Weights of the candidates, by token.</summary>
+    private readonly float[] _weights = new float[vocabulary];
+
+    /// <summary>Scores of the candidates side by side, then their weights.</summary>
+    private readonly float[] _dense = new float[vocabulary];
 
     /// <summary>Score and token in one number, greater first, so that ties go to the lower token.</summary>
     private readonly ulong[] _keys = new ulong[vocabulary];
 
-    /// <summary>Largest score of each block of <see cref="BlockLength"/>.</summary>
-    private readonly float[] _maxima = new float[(vocabulary + BlockLength - 1) / BlockLength];
-
     private int _count;
 
-    public void Select(ReadOnlySpan<float> scores, ReadOnlySpan<float> weights, double total, SamplingState state)
+    public void Select(ReadOnlySpan<float> scores, Distribution distribution, SamplingState state)
     {
-        var mass = state.TopP < 1 ? state.TopP * total : double.PositiveInfinity;
-        _count = Candidates(scores, weights, mass, state);
+        var mass = state.TopP < 1 ? state.TopP * distribution.Total : double.PositiveInfinity;
+        _count = Candidates(scores, distribution, mass, state);
         if (state.TopK < _count)
         {
             Partition(_keys.AsSpan(0, _count), state.TopK);
@@ -39,23 +43,17 @@ internal sealed class Nucleus(int vocabulary)
 
         if (state.TopP < 1)
         {
-            _count = CountByMass(_keys.AsSpan(0, _count), weights, mass);
+            _count = CountByMass(_keys.AsSpan(0, _count), mass);
         }
     }
 
-    public int Draw(ReadOnlySpan<float> weights, double uniform)
+    public int Draw(double uniform)
     {
         var kept = _keys.AsSpan(0, _count);
-        var sum = 0.0;
+        var target = uniform * MassOf(kept);
         foreach (var key in kept)
         {
-            sum += weights[TokenOf(key)];
-        }
-
-        var target = uniform * sum;
-        foreach (var key in kept)
-        {
-            target -= weights[TokenOf(key)];
+            target -= WeightOf(key);
             if (target < 0)
             {
                 return TokenOf(key);
@@ -66,16 +64,17 @@ internal sealed class Nucleus(int vocabulary)
     }
 
     /// <summary>Fills the span with the tokens of the highest scores in order.</summary>
-    public void Top(ReadOnlySpan<float> scores, Span<int> tokens)
+    public void Top(ReadOnlySpan<float> scores, Distribution distribution, Span<int> tokens)
     {
         if (tokens.Length == 0)
         {
             return;
         }
 
-        var keys = _keys.AsSpan(0, KeysFrom(scores, LowerBound(scores, tokens.Length)));
-        Partition(keys, tokens.Length);
-        keys = keys[..tokens.Length];
+        var count = distribution.TokensFrom(scores, distribution.BoundOfBest(tokens.Length), _tokens);
+        MakeKeys(scores, count);
+        Partition(_keys.AsSpan(0, count), tokens.Length);
+        var keys = _keys.AsSpan(0, tokens.Length);
         keys.Sort();
         for (var i = 0; i < tokens.Length; i++)
         {
@@ -83,84 +82,101 @@ internal sealed class Nucleus(int vocabulary)
         }
     }
 
-    public void Probabilities(ReadOnlySpan<float> weights, Span<double> probabilities)
+    public void Probabilities(Span<double> probabilities)
     {
-        var sum = 0.0;
-        foreach (var key in _keys.AsSpan(0, _count))
+        var kept = _keys.AsSpan(0, _count);
+        var mass = MassOf(kept);
+        foreach (var key in kept)
         {
-            sum += weights[TokenOf(key)];
-        }
-
-        foreach (var key in _keys.AsSpan(0, _count))
-        {
-            probabilities[TokenOf(key)] = weights[TokenOf(key)] / sum;
+            probabilities[TokenOf(key)] = WeightOf(key) / mass;
         }
     }
 
     /// <summary>All tokens that min-p allows, or so many of the best that top-k or top-p must cut among them.</summary>
-    private int Candidates(ReadOnlySpan<float> scores, ReadOnlySpan<float> weights, double mass, SamplingState state)
+    private int Candidates(ReadOnlySpan<float> scores, Distribution distribution, double mass, SamplingState state)
     {
         var count = 0;
         foreach (var bound in _bounds)
         {
             var least = Math.Max(bound, state.MinP);
-            count = VectorMath.IndicesFrom(weights, least, _indices);
-            if (least == state.MinP || count >= state.TopK || MassOf(weights, count) > mass)
+            count = TokensOfWeight(scores, distribution, least);
+            if (least == state.MinP || count >= state.TopK || MassOf(_dense.AsSpan(0, count)) > mass)
             {
                 break;
             }
         }
 
-        MakeKeys(scores, count);
-        return count;
-    }
-
-    /// <summary>
-    /// A score that at least so many tokens reach: so many blocks have a maximum that does. Minus infinity when there
-    /// are fewer blocks than that.
-    /// </summary>
-    private float LowerBound(ReadOnlySpan<float> scores, int count)
-    {
-        if (count > _maxima.Length)
-        {
-            return float.NegativeInfinity;
-        }
-
-        VectorMath.BlockMaxima(scores, BlockLength, _maxima);
-        _maxima.AsSpan().Sort();
-        return _maxima[^count];
-    }
-
-    private int KeysFrom(ReadOnlySpan<float> scores, float bound)
-    {
-        var count = VectorMath.IndicesFrom(scores, bound, _indices);
-        MakeKeys(scores, count);
-        return count;
-    }
-
-    private void MakeKeys(ReadOnlySpan<float> scores, int count)
-    {
         for (var i = 0; i < count; i++)
         {
-            _keys[i] = KeyOf(scores[_indices[i]], _indices[i]);
+            _weights[_tokens[i]] = _dense[i];
         }
+
+        MakeKeys(scores, count);
+        return count;
     }
 
-    private double MassOf(ReadOnlySpan<float> weights, int count)
+    /// <summary>Looks for scores a little below the weight's, then keeps those that have the weight: no rounding decides.</summary>
+    private int TokensOfWeight(ReadOnlySpan<float> scores, Distribution distribution, float least)
+    {
+        const double Slack = 1e-4;
+        var (max, temperature) = (distribution.Max, distribution.Temperature);
+        var bound = max + (temperature * (Math.Log(least) - Slack)) - (Math.Abs(max) * 1e-6);
+        var found = distribution.TokensFrom(scores, (float)Math.Max(bound, float.MinValue), _tokens);
+        for (var i = 0; i < found; i++)
+        {
+            _dense[i] = scores[_tokens[i]];
+        }
+
+        VectorMath.Exponentials(_dense.AsSpan(0, found), max, 1 / temperature, _dense);
+        var count = 0;
+        for (var i = 0; i < found; i++)
+        {
+            if (_dense[i] >= least)
+            {
+                _dense[count] = _dense[i];
+                _tokens[count++] = _tokens[i];
+            }
+        }
+
+        return count;
+    }
+
+    private static double MassOf(ReadOnlySpan<float> weights)
     {
         var sum = 0.0;
-        foreach (var index in _indices.AsSpan(0, count))
+        foreach (var weight in weights)
         {
-            sum += weights[index];
+            sum += weight;
         }
 
         return sum;
     }
 
+    private double MassOf(ReadOnlySpan<ulong> keys)
+    {
+        var sum = 0.0;
+        foreach (var key in keys)
+        {
+            sum += WeightOf(key);
+        }
+
+        return sum;
+    }
+
+    private float WeightOf(ulong key) => _weights[TokenOf(key)];
+
+    private void MakeKeys(ReadOnlySpan<float> scores, int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            _keys[i] = KeyOf(scores[_tokens[i]], _tokens[i]);
+        }
+    }
+
     /// <summary>
     /// How many of the greatest keys have a mass before them of at most the given one; those stand first afterwards.
     /// </summary>
-    private static int CountByMass(Span<ulong> keys, ReadOnlySpan<float> weights, double mass)
+    private int CountByMass(Span<ulong> keys, double mass)
     {
         var start = 0;
         var end = keys.Length;
@@ -168,12 +184,7 @@ internal sealed class Nucleus(int vocabulary)
         while (end - start > SortMax)
         {
             var middle = start + Split(keys[start..end]);
-            var part = 0.0;
-            foreach (var key in keys[start..middle])
-            {
-                part += weights[TokenOf(key)];
-            }
-
+            var part = MassOf(keys[start..middle]);
             if (before + part > mass)
             {
                 end = middle;
@@ -193,7 +204,7 @@ internal sealed class Nucleus(int vocabulary)
                 return start;
             }
 
-            before += weights[TokenOf(keys[start])];
+            before += WeightOf(keys[start]);
         }
 
         return end;

@@ -18,94 +18,76 @@ public enum SamplingFault
 }
 
 /// <summary>
-/// Chooses tokens from rows of logits: penalties, mask and bias, temperature, softmax, then top-k, top-p and min-p cut
-/// the same distribution jointly, then one draw. One thread; its buffers serve all requests. No pass over the
-/// vocabulary is made that the request does not need: greedy without adjustments is one search for the maximum.
+/// Chooses tokens from rows of logits: penalties, mask and bias, temperature, softmax, then top-k, top-p and min-p cut the same
+/// distribution jointly, then one draw. One thread; its buffers serve all requests. No pass over the vocabulary is made that the
+/// request does not need: greedy without adjustments is one search for the maximum, all others read the row once.
 /// </summary>
-public sealed class Sampler
+public sealed class Sampler(int vocabulary)
 {
-    private const int BlockLength = 512;
-
-    private readonly float[] _adjusted;
-    private readonly float[] _weights;
-    private readonly double[] _blockSums;
-    private readonly Nucleus _nucleus;
+    private readonly float[] _adjusted = new float[vocabulary];
+    private readonly Distribution _distribution = new(vocabulary);
+    private readonly Nucleus _nucleus = new(vocabulary);
     private bool _usesAdjusted;
-    private float _max;
-    private float _temperature = 1;
-    private double _total;
-    private double _logTotal;
-    private bool _hasWeights;
-
-    public Sampler(int vocabulary)
-    {
-        _adjusted = new float[vocabulary];
-        _weights = new float[vocabulary];
-        _blockSums = new double[(vocabulary + BlockLength - 1) / BlockLength];
-        _nucleus = new Nucleus(vocabulary);
-    }
 
     /// <summary>Why the last row gave no token.</summary>
     public SamplingFault Fault { get; private set; }
 
-    private int Vocabulary => _adjusted.Length;
-
     /// <summary>The next token, or -1 with <see cref="Fault"/> set.</summary>
     public int Sample(ReadOnlySpan<float> logits, SamplingState state)
     {
-        if (!Open(logits, state))
+        Check.That(logits.Length == vocabulary);
+        _usesAdjusted = state.Adjusts;
+        if (_usesAdjusted)
+        {
+            logits.CopyTo(_adjusted);
+            state.Adjust(_adjusted);
+        }
+
+        var scores = Scores(logits);
+        _distribution.Open(scores, state.Temperature, withSums: !state.IsGreedy);
+        if (!IsSound())
         {
             return -1;
         }
 
-        var scores = Scores(logits);
         if (state.IsGreedy)
         {
-            return VectorMath.IndexOf(scores, _max);
+            return _distribution.ArgMax(scores);
         }
 
-        Weigh(scores);
         if (!state.Filters)
         {
-            return Draw(state.NextUniform());
+            return _distribution.Draw(state.NextUniform(), scores);
         }
 
-        _nucleus.Select(scores, _weights, _total, state);
-        return _nucleus.Draw(_weights, state.NextUniform());
+        _nucleus.Select(scores, _distribution, state);
+        return _nucleus.Draw(state.NextUniform());
     }
 
-    /// <summary>
-    /// Takes a row as it is, for log-probabilities of a prompt. False with <see cref="Fault"/> set if it is broken.
-    /// </summary>
+    /// <summary>Takes a row as it is, for log-probabilities of a prompt. False with <see cref="Fault"/> set if it is broken.</summary>
     public bool Score(ReadOnlySpan<float> logits)
     {
-        _temperature = 1;
-        _usesAdjusted = _hasWeights = false;
-        return Check(VectorMath.Max(logits));
+        Check.That(logits.Length == vocabulary);
+        _usesAdjusted = false;
+        _distribution.Open(logits, temperature: 1, withSums: true);
+        return IsSound();
     }
 
     /// <summary>
-    /// Log-probability of a token in the row last given to <see cref="Sample"/> or <see cref="Score"/>: after
-    /// penalties, mask, bias and temperature, before any cut.
+    /// Log-probability of a token in the row last given to <see cref="Sample"/> or <see cref="Score"/>: after penalties, mask, bias
+    /// and temperature, before any cut.
     /// </summary>
-    public float LogprobOf(int token, ReadOnlySpan<float> logits)
-    {
-        var scores = Scores(logits);
-        Weigh(scores);
-        return (float)((((double)scores[token] - _max) / _temperature) - _logTotal);
-    }
+    public float LogprobOf(int token, ReadOnlySpan<float> logits) => _distribution.LogprobOf(token, Scores(logits));
 
-    /// <summary>
-    /// The most probable tokens of that row, ties by lower id, with their log-probabilities. Returns how many.
-    /// </summary>
+    /// <summary>The most probable tokens of that row, ties by lower id, with their log-probabilities. Returns how many.</summary>
     public int Top(ReadOnlySpan<float> logits, Span<int> tokens, Span<float> logprobs)
     {
-        var count = Math.Min(tokens.Length, Vocabulary);
+        var count = Math.Min(tokens.Length, vocabulary);
         var scores = Scores(logits);
-        _nucleus.Top(scores, tokens[..count]);
+        _nucleus.Top(scores, _distribution, tokens[..count]);
         for (var i = 0; i < count; i++)
         {
-            logprobs[i] = LogprobOf(tokens[i], logits);
+            logprobs[i] = _distribution.LogprobOf(tokens[i], scores);
         }
 
         return count;
@@ -122,38 +104,22 @@ public sealed class Sampler
         }
         else if (state.Filters)
         {
-            _nucleus.Probabilities(_weights, probabilities);
+            _nucleus.Probabilities(probabilities);
         }
         else
         {
-            for (var i = 0; i < probabilities.Length; i++)
+            for (var token = 0; token < probabilities.Length; token++)
             {
-                probabilities[i] = _weights[i] / _total;
+                probabilities[token] = _distribution.ProbabilityOf(token, Scores(logits));
             }
         }
     }
 
     private ReadOnlySpan<float> Scores(ReadOnlySpan<float> logits) => _usesAdjusted ? _adjusted : logits;
 
-    private bool Open(ReadOnlySpan<float> logits, SamplingState state)
+    private bool IsSound()
     {
-        Primitives.Check.That(logits.Length == Vocabulary);
-        _temperature = state.Temperature;
-        _hasWeights = false;
-        _usesAdjusted = state.Adjusts;
-        if (_usesAdjusted)
-        {
-            logits.CopyTo(_adjusted);
-            state.Adjust(_adjusted);
-        }
-
-        return Check(VectorMath.Max(Scores(logits)));
-    }
-
-    private bool Check(float max)
-    {
-        _max = max;
-        Fault = max switch
+        Fault = _distribution.Max switch
         {
             float.NaN => SamplingFault.NotANumber,
             float.PositiveInfinity => SamplingFault.Infinite,
@@ -161,43 +127,5 @@ public sealed class Sampler
             _ => SamplingFault.None,
         };
         return Fault == SamplingFault.None;
-    }
-
-    private void Weigh(ReadOnlySpan<float> scores)
-    {
-        if (!_hasWeights)
-        {
-            _total = VectorMath.Exponentials(scores, _max, _temperature, _weights, _blockSums, BlockLength);
-            _logTotal = Math.Log(_total);
-            _hasWeights = true;
-        }
-    }
-
-    /// <summary>Walks the cumulated weights, a block at a time as long as the target lies further on.</summary>
-    private int Draw(double uniform)
-    {
-        var target = uniform * _total;
-        var block = 0;
-        while (block < _blockSums.Length - 1 && target >= _blockSums[block])
-        {
-            target -= _blockSums[block++];
-        }
-
-        var last = -1;
-        for (var i = block * BlockLength; i < Vocabulary; i++)
-        {
-            if (_weights[i] > 0)
-            {
-                last = i;
-                target -= _weights[i];
-                if (target < 0)
-                {
-                    return i;
-                }
-            }
-        }
-
-        // Rounding let the target fall behind the end: the last token that has any weight.
-        return last >= 0 ? last : Array.FindLastIndex(_weights, weight => weight > 0);
     }
 }

@@ -54,16 +54,6 @@ internal static class VectorMath
         return max;
     }
 
-    /// <summary>The largest value of each block; there is no NaN among them.</summary>
-    public static void BlockMaxima(ReadOnlySpan<float> values, int blockLength, Span<float> maxima)
-    {
-        for (var block = 0; block < maxima.Length; block++)
-        {
-            var start = block * blockLength;
-            maxima[block] = Max(values.Slice(start, Math.Min(blockLength, values.Length - start)));
-        }
-    }
-
     /// <summary>Where the value stands first; -1 if nowhere.</summary>
     public static int IndexOf(ReadOnlySpan<float> values, float wanted)
     {
@@ -89,28 +79,53 @@ internal static class VectorMath
         return -1;
     }
 
-    /// <summary>
-    /// weights = exp((logits - max) / temperature). Returns their sum, and the sum of each block of <paramref
-    /// name="blockLength"/> (a multiple of 16) in <paramref name="blockSums"/>.
-    /// </summary>
-    public static double Exponentials(
-        ReadOnlySpan<float> logits, float max, float temperature, Span<float> weights, Span<double> blockSums, int blockLength)
+    /// <summary>weights = exp((logits - max) * factor), no logit being larger than max.</summary>
+    public static void Exponentials(ReadOnlySpan<float> logits, float max, float factor, Span<float> weights)
     {
-        var total = 0.0;
-        var block = 0;
-        for (var start = 0; start < logits.Length; start += blockLength)
+        var source = MemoryMarshal.Cast<float, Vector512<float>>(logits);
+        var target = MemoryMarshal.Cast<float, Vector512<float>>(weights[..logits.Length]);
+        for (var i = 0; i < source.Length; i++)
         {
-            var length = Math.Min(blockLength, logits.Length - start);
-            var sum = ExponentialsOfBlock(logits.Slice(start, length), max, 1 / temperature, weights.Slice(start, length));
-            blockSums[block++] = sum;
-            total += sum;
+            target[i] = Exp((source[i] - Vector512.Create(max)) * Vector512.Create(factor));
         }
 
-        return total;
+        for (var i = source.Length * Lanes; i < logits.Length; i++)
+        {
+            weights[i] = ExpOf((logits[i] - max) * factor);
+        }
     }
 
-    /// <summary>Indices of the values that are at least as large as the bound, ascending; returns how many.</summary>
-    public static int IndicesFrom(ReadOnlySpan<float> values, float bound, Span<int> indices)
+    /// <summary>The sum of the same without storing them, for so few values that sixteen float32 sums do not lose much.</summary>
+    public static double SumOfExponentials(ReadOnlySpan<float> logits, float max, float factor)
+    {
+        var source = MemoryMarshal.Cast<float, Vector512<float>>(logits);
+        var maxima = Vector512.Create(max);
+        var factors = Vector512.Create(factor);
+        var sums0 = Vector512<float>.Zero;
+        var sums1 = Vector512<float>.Zero;
+        var i = 0;
+        for (; i + 1 < source.Length; i += 2)
+        {
+            sums0 += Exp((source[i] - maxima) * factors);
+            sums1 += Exp((source[i + 1] - maxima) * factors);
+        }
+
+        for (; i < source.Length; i++)
+        {
+            sums0 += Exp((source[i] - maxima) * factors);
+        }
+
+        double sum = Vector512.Sum(sums0 + sums1);
+        foreach (var logit in logits[(source.Length * Lanes)..])
+        {
+            sum += ExpOf((logit - max) * factor);
+        }
+
+        return sum;
+    }
+
+    /// <summary>Indices, from <paramref name="first"/> on, of the values that are at least as large as the bound.</summary>
+    public static int IndicesFrom(ReadOnlySpan<float> values, float bound, int first, Span<int> indices)
     {
         var vectors = MemoryMarshal.Cast<float, Vector512<float>>(values);
         var least = Vector512.Create(bound);
@@ -120,7 +135,7 @@ internal static class VectorMath
             var hits = Vector512.GreaterThanOrEqual(vectors[i], least).ExtractMostSignificantBits();
             for (; hits != 0; hits &= hits - 1)
             {
-                indices[count++] = (i * Lanes) + BitOperations.TrailingZeroCount(hits);
+                indices[count++] = first + (i * Lanes) + BitOperations.TrailingZeroCount(hits);
             }
         }
 
@@ -128,37 +143,14 @@ internal static class VectorMath
         {
             if (values[i] >= bound)
             {
-                indices[count++] = i;
+                indices[count++] = first + i;
             }
         }
 
         return count;
     }
 
-    private static double ExponentialsOfBlock(
-        ReadOnlySpan<float> logits, float max, float factor, Span<float> weights)
-    {
-        var source = MemoryMarshal.Cast<float, Vector512<float>>(logits);
-        var target = MemoryMarshal.Cast<float, Vector512<float>>(weights);
-        var maxima = Vector512.Create(max);
-        var factors = Vector512.Create(factor);
-        var sums = Vector512<float>.Zero;
-        for (var i = 0; i < source.Length; i++)
-        {
-            var e = Exp((source[i] - maxima) * factors);
-            target[i] = e;
-            sums += e;
-        }
-
-        double sum = Vector512.Sum(sums);
-        for (var i = source.Length * Lanes; i < logits.Length; i++)
-        {
-            weights[i] = MathF.Exp((logits[i] - max) * factor);
-            sum += weights[i];
-        }
-
-        return sum;
-    }
+    private static float ExpOf(float x) => Exp(Vector512.Create(x))[0];
 
     /// <summary>
     /// e^x for x ≤ 0, within 2 units in the last place; 0 below the smallest normal number. x = n ln 2 + r with |r| ≤
