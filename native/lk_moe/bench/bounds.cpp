@@ -7,11 +7,9 @@
 namespace lk::bench {
 namespace {
 
-// The compiler must not know what is in `value`, and must believe that somebody reads it.
-template <typename T>
-[[gnu::always_inline]] inline void keep(T& value) {
-    asm volatile("" : "+v"(value));
-}
+// The compiler must not know what is in `value`, and must believe that somebody reads it. A macro, because a function would
+// have to have every caller's instruction set.
+#define LK_KEEP(value) asm volatile("" : "+v"(value))
 
 template <int S>
 [[gnu::target("avx512f")]] void read_avx512(const char* data, std::size_t bytes) {
@@ -24,7 +22,7 @@ template <int S>
             seen[s] = _mm512_or_si512(seen[s], _mm512_loadu_si512(data + static_cast<std::size_t>(s) * share + i));
         }
     }
-    for (auto& value : seen) keep(value);
+    for (auto& value : seen) LK_KEEP(value);
 }
 
 template <int S>
@@ -39,7 +37,7 @@ template <int S>
             seen[s] = _mm256_or_si256(seen[s], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
         }
     }
-    for (auto& value : seen) keep(value);
+    for (auto& value : seen) LK_KEEP(value);
 }
 
 template <int S>
@@ -56,12 +54,12 @@ constexpr int kChains = 12;  // more than latency times throughput of any proces
     for (auto& value : sums) value = _mm512_setzero_ps();
     __m512 a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
     for (std::size_t i = 0; i < count; ++i) {
-        keep(a);
-        keep(b);
+        LK_KEEP(a);
+        LK_KEEP(b);
 #pragma GCC unroll 12
         for (auto& value : sums) value = _mm512_fmadd_ps(a, b, value);
     }
-    for (auto& value : sums) keep(value);
+    for (auto& value : sums) LK_KEEP(value);
     return static_cast<double>(count) * kChains * 16 * 2;
 }
 
@@ -70,12 +68,12 @@ constexpr int kChains = 12;  // more than latency times throughput of any proces
     for (auto& value : sums) value = _mm256_setzero_ps();
     __m256 a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
     for (std::size_t i = 0; i < count; ++i) {
-        keep(a);
-        keep(b);
+        LK_KEEP(a);
+        LK_KEEP(b);
 #pragma GCC unroll 12
         for (auto& value : sums) value = _mm256_fmadd_ps(a, b, value);
     }
-    for (auto& value : sums) keep(value);
+    for (auto& value : sums) LK_KEEP(value);
     return static_cast<double>(count) * kChains * 8 * 2;
 }
 
@@ -84,12 +82,12 @@ constexpr int kChains = 12;  // more than latency times throughput of any proces
     for (auto& value : sums) value = _mm512_setzero_ps();
     __m512i a = _mm512_set1_epi32(0x3f003f00), b = _mm512_set1_epi32(0x3f003f00);
     for (std::size_t i = 0; i < count; ++i) {
-        keep(a);
-        keep(b);
+        LK_KEEP(a);
+        LK_KEEP(b);
 #pragma GCC unroll 12
         for (auto& value : sums) value = _mm512_dpbf16_ps(value, (__m512bh)a, (__m512bh)b);
     }
-    for (auto& value : sums) keep(value);
+    for (auto& value : sums) LK_KEEP(value);
     return static_cast<double>(count) * kChains * 32 * 2;
 }
 
