@@ -7,9 +7,9 @@ using LsglangSharp.Support;
 namespace LsglangSharp.Benchmarks;
 
 /// <summary>
-/// Times encoding against @huggingface/tokenizers on the same texts, round by round in turn, and prints megabytes a second
-/// of CPU time and the ratios: tokenizer [text-file]. The peer runs in Node.js and is left out where Node.js or the package
-/// is missing.
+/// Times encoding against @huggingface/tokenizers on the same texts, round by round in turn, and prints megabytes a
+/// second of CPU time and the ratios: tokenizer [text-file]. The peer runs in Node.js and is left out where Node.js or
+/// the package is missing.
 /// </summary>
 internal static class TokenizerBenchmark
 {
@@ -22,8 +22,8 @@ internal static class TokenizerBenchmark
     {
         var file = arguments.Length > 0 ? arguments[0] : null;
         Console.WriteLine("MB/s of CPU time; first: the first round; best: of five; ratios: best to best");
-        Console.WriteLine($"{"tokenizer",-9} {"text",-6} {"KB",5} {"tokens",8} {"first",8} {"best",8} {"peer first",11} " +
-            $"{"peer best",10} {"CPU ratio",10} {"clock ratio",12}");
+        Console.WriteLine($"{"tokenizer",-9} {"text",-6} {"KB",5} {"tokens",8} {"first",8} {"best",8} " +
+            $"{"peer first",11} {"peer best",10} {"CPU ratio",10} {"clock ratio",12}");
         foreach (var (name, folder) in Folders())
         {
             Measure(name, folder, file);

@@ -111,7 +111,8 @@ public class TokenizerFileTests
     {
         var json = Json();
         var digits = Enumerable.Range(0, 10_000).Select(_ => JsonNode.Parse("""{"type":"Digits"}"""));
-        json["pre_tokenizer"] = new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray([.. digits]) };
+        var stages = new JsonArray([.. digits]);
+        json["pre_tokenizer"] = new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = stages };
         using var files = Write(json.ToJsonString());
 
         var error = Assert.Throws<ConfigurationException>(() => Tokenizer.Load(files.Folder));

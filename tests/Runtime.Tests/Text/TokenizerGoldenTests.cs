@@ -110,8 +110,9 @@ public class TokenizerGoldenTests
         Assert.Equal(7266 + 1, Tokenizer("demo").Encode(text, addSpecialTokens: false).Length);
     }
 
-    private static IEnumerable<JsonElement> DemoRows() =>
-        File.ReadLines(Repository.SharedPath("demo-model", "expected_text.jsonl")!).Select(line => JsonElement.Parse(line));
+    private static IEnumerable<JsonElement> DemoRows() => File
+        .ReadLines(Repository.SharedPath("demo-model", "expected_text.jsonl")!)
+        .Select(line => JsonElement.Parse(line));
 
     private static void Compare<T>(List<string> failures, string label, IEnumerable<T> expected, IEnumerable<T> actual)
     {

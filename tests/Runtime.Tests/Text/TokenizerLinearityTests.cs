@@ -56,7 +56,8 @@ public class TokenizerLinearityTests
                 var once = Steps(scanner, Repeated(unit, 4_000));
                 var twice = Steps(scanner, Repeated(unit, 8_000));
 
-                Assert.True(twice <= GrowthMax * once + 1000, $"{JsonSerializer.Serialize(unit)}: {twice} after {once}");
+                var label = JsonSerializer.Serialize(unit);
+                Assert.True(twice <= GrowthMax * once + 1000, $"{label}: {twice} after {once}");
             }
         }
     }

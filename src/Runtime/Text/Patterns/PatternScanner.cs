@@ -20,11 +20,12 @@ internal sealed class PatternScanner : SplitScanner
         return end;
     }
 
+    // Where to go on when what follows fails: an instruction and a place, from which a run may give back down to Least.
+    // A negative code is the complement of a slot that gets Position back.
     private readonly record struct Retry(int Code, int Position, int Least);
 
     private ref struct Matcher(PatternProgram program, ReadOnlySpan<char> text)
     {
-        // Retry.Code of entries that put an old mark back: the slot's complement.
         private readonly ReadOnlySpan<char> _text = text;
         private readonly Instruction[] _code = program.Code;
         private readonly int[] _slots = program.SlotCount == 0 ? [] : new int[program.SlotCount];

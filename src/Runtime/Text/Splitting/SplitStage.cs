@@ -31,7 +31,7 @@ internal sealed class SplitStage(SplitScanner scanner, SplitBehavior behavior, b
     {
         var keepsMatches = behavior == SplitBehavior.Isolated || invert;
         var keepsGaps = behavior == SplitBehavior.Isolated || !invert;
-        var matches = new MatchFinder(scanner, piece);
+        var matches = new MatchFinder(scanner, piece.Length);
         var end = 0;
         while (matches.MoveNext(piece))
         {
@@ -59,7 +59,7 @@ internal sealed class SplitStage(SplitScanner scanner, SplitBehavior behavior, b
     private void SplitMerging(ReadOnlySpan<char> piece, bool isTextStart, PieceTarget target)
     {
         var parts = new List<Part>();
-        var matches = new MatchFinder(scanner, piece);
+        var matches = new MatchFinder(scanner, piece.Length);
         var end = 0;
         while (matches.MoveNext(piece))
         {
@@ -128,9 +128,9 @@ internal sealed class SplitStage(SplitScanner scanner, SplitBehavior behavior, b
     private readonly record struct Part(int Start, int End, bool IsMatch);
 
     // All matches from left to right; an empty one does not follow another directly.
-    private struct MatchFinder(SplitScanner scanner, ReadOnlySpan<char> piece)
+    private struct MatchFinder(SplitScanner scanner, int length)
     {
-        private readonly int _length = piece.Length;
+        private readonly int _length = length;
         private int _position;
 
         public int Start { get; private set; }
