@@ -26,6 +26,16 @@ internal sealed class CallStream(ToolSet tools, bool checksNames)
         return progress;
     }
 
+    /// <summary>Sends a call that is complete.</summary>
+    public void Whole(string name, string arguments, PieceBuilder pieces)
+    {
+        if (!checksNames || tools.Accepts(name))
+        {
+            pieces.Name(++_index, name);
+            pieces.Arguments(_index, arguments);
+        }
+    }
+
     /// <summary>Ends a call that broke off; one whose name is not known yet leaves nothing.</summary>
     public void Complete(PieceBuilder pieces)
     {

@@ -149,7 +149,7 @@ internal static class ParameterTypes
     }
 
     /// <summary>A number as Python's float() reads it; one without point and exponent is an integer.</summary>
-    private static string? Number(string text)
+    public static string? Number(string text)
     {
         if (Integer(text) is { } integer)
         {

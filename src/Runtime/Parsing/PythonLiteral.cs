@@ -8,15 +8,15 @@ namespace LsglangSharp.Runtime.Parsing;
 internal sealed class PythonLiteral
 {
     private readonly string _text;
-    private readonly bool _takesMinus;
+    private readonly bool _isStrict;
     private int _position;
     private int _depth;
 
-    private PythonLiteral(string text, int position, bool takesMinus)
+    private PythonLiteral(string text, int position, bool isStrict)
     {
         _text = text;
         _position = position;
-        _takesMinus = takesMinus;
+        _isStrict = isStrict;
     }
 
     /// <summary>The whole text as one literal in JSON, or null where it is none that JSON can hold.</summary>
@@ -28,9 +28,10 @@ internal sealed class PythonLiteral
     }
 
     /// <summary>The literal that starts at a position, which moves to its end and the white space after it.</summary>
-    public static string? TryRead(string text, ref int position, bool takesMinus = true)
+    /// <param name="isStrict">Takes no negative numbers and no tuples, which Python parses as expressions.</param>
+    public static string? TryRead(string text, ref int position, bool isStrict = false)
     {
-        var reader = new PythonLiteral(text, position, takesMinus);
+        var reader = new PythonLiteral(text, position, isStrict);
         reader.SkipSpace();
         var json = reader.Value();
         reader.SkipSpace();
@@ -60,8 +61,8 @@ internal sealed class PythonLiteral
         {
             '{' => Dict(),
             '[' => Items(']'),
-            '(' => Tuple(),
-            '-' when _takesMinus => Negative(),
+            '(' when !_isStrict => Tuple(),
+            '-' when !_isStrict => Negative(),
             '"' or '\'' => Strings(),
             >= '0' and <= '9' or '.' => Number(),
             _ => Word(),

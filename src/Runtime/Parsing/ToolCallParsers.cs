@@ -11,6 +11,13 @@ public static class ToolCallParsers
     private static readonly Dictionary<string, ToolCallFormat> Formats = new()
     {
         ["hermes"] = new TaggedJsonFormat("<tool_call>", "</tool_call>", isStrict: true),
+        ["deepseekv3"] = new DeepSeekFormat(isFenced: true),
+        ["deepseekv31"] = new DeepSeekFormat(isFenced: false),
+        ["kimi_k2"] = new KimiFormat(),
+        ["llama3"] = new LlamaFormat(),
+        ["minimax-m2"] = new MiniMaxFormat(),
+        ["pythonic"] = new PythonicFormat(),
+        ["mistral"] = new MistralFormat(),
         ["qwen3_coder"] = new QwenCoderFormat(),
         ["step3p5"] = new QwenCoderFormat(),
         ["qwen"] = new TaggedJsonFormat("<tool_call>\n", "\n</tool_call>", isStrict: false),

@@ -8,7 +8,7 @@ namespace LsglangSharp.Runtime.Tests.Parsing;
 /// <summary>What must hold for any answer and any way of cutting it.</summary>
 public sealed class ToolCallPropertyTests
 {
-    private const int CaseCount = 400;
+    private const int CaseCount = 1500;
     private static readonly ToolDefinition[] Tools = [new("ping", null), new("get_weather", []), new("run_code", [])];
 
     public static TheoryData<string> Names => [.. ToolCallParsers.Names, ToolCallParsers.JsonArray];
@@ -50,11 +50,19 @@ public sealed class ToolCallPropertyTests
             "\"get_weather\"", "{\"name\": \"ping\", \"arguments\": {}}", "{\"name\": \"get_weather\", \"arguments\": {\"a\": 1}}",
             "text", "<", "<tool", "\\", "1", "-", "tr", "true", "\"", "é🌍", " ", "<tool_call>\n", "\n</tool_call>", "<function=ping>",
             "<parameter=a>", "</parameter>", "</function>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
+            "[TOOL_CALLS]", "[TOOL_CALLS] [", "[ARGS]", "<|python_tag|>", ";", "{'name': 'ping'}", "[ping(a='x')]", "[ping(", ")",
+            "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "\n```json\n",
+            "\n```", "{}", "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "functions.ping:0", "<|tool_call_argument_begin|>",
+            "<|tool_call_end|>", "<|tool_calls_section_end|>", "<minimax:tool_call>", "<invoke name=\"ping\">", "</invoke>",
+            "<parameter name=\"a\">", "</minimax:tool_call>", "<|python_start|>", "<|python_end|>",
         ];
         for (var seed = 0; seed < CaseCount; seed++)
         {
             var random = new Random(seed);
-            var text = string.Concat(Enumerable.Range(0, random.Next(1, 14)).Select(_ => words[random.Next(words.Length)]));
+
+            // Few words at a time, so that those of one format meet.
+            var pool = random.GetItems(words, 8);
+            var text = string.Concat(random.GetItems(pool, random.Next(1, 16)));
 
             var expected = ToolCallStream.Run(name, Tools, [text]);
             foreach (var (way, pieces) in Chunking.Ways(text, null, seed))
