@@ -11,6 +11,9 @@ namespace LsglangSharp.Runtime.Weights;
 /// </summary>
 public sealed class WeightPlan(IDeviceMemory memory)
 {
+    /// <summary>The largest published models have 75,000; beyond this the plan itself takes gigabytes.</summary>
+    private const int MatricesMax = 1 << 20;
+
     private readonly List<MatrixBinding> _matrices = [];
     private readonly List<VectorBinding> _vectors = [];
 
@@ -35,6 +38,12 @@ public sealed class WeightPlan(IDeviceMemory memory)
         }
 
         Check.That(row == target.Rows);
+        if (_matrices.Count > MatricesMax)
+        {
+            throw new ConfigurationException(
+                $"the model has more than {MatricesMax} weight matrices, up to {_matrices[^1].Tensor.Name}");
+        }
+
         Bytes += target.Bytes;
     }
 

@@ -36,6 +36,22 @@ public sealed class WeightLoaderTests
     }
 
     [Fact]
+    public void A_model_of_millions_of_tiny_matrices_is_refused()
+    {
+        var plan = new WeightPlan(new PlainMemory());
+        var matrix = new PlainMatrix(DType.F32, 1, 1, 1);
+        var tensor = new TensorSpec("experts.9", [1, 1]);
+        for (var count = 0; count < 1 << 20; count++)
+        {
+            plan.Matrix(matrix, tensor);
+        }
+
+        var error = Assert.Throws<ConfigurationException>(() => plan.Matrix(matrix, tensor));
+
+        Assert.Equal("the model has more than 1048576 weight matrices, up to experts.9", error.Message);
+    }
+
+    [Fact]
     public void Reports_every_byte_at_the_end()
     {
         var (plan, _) = PlanEveryTensor(Tiny(), DType.BF16);
