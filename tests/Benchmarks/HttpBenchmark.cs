@@ -22,14 +22,21 @@ internal static class HttpBenchmark
     {
         if (arguments is ["client", var address, var count, var tokens])
         {
-            return Client(new Uri(address), int.Parse(count, CultureInfo.InvariantCulture), int.Parse(tokens, CultureInfo.InvariantCulture))
+            return Client(
+                new Uri(address),
+                int.Parse(count, CultureInfo.InvariantCulture),
+                int.Parse(tokens, CultureInfo.InvariantCulture))
                 .GetAwaiter().GetResult();
         }
 
         var numbers = new int[] { 32, 1000, 250 };
         for (var i = 0; i < arguments.Length; i++)
         {
-            if (i >= numbers.Length || !int.TryParse(arguments[i], CultureInfo.InvariantCulture, out numbers[i]) || numbers[i] < 1)
+            if (
+                i >= numbers.Length || !int.TryParse(
+                    arguments[i],
+                    CultureInfo.InvariantCulture,
+                    out numbers[i]) || numbers[i] < 1)
             {
                 Console.Error.WriteLine(Usage);
                 return 2;
@@ -42,7 +49,11 @@ internal static class HttpBenchmark
     private static async Task<int> ServeAsync(int streams, int tokens, int stepsPerSecond)
     {
         Console.WriteLine($"{streams} streams of {tokens} tokens, {stepsPerSecond} steps a second");
-        foreach (var (name, toolParser, reasoningParser) in new[] { ("plain", null, null), ("with parsers", "qwen25", "qwen3") })
+        foreach (
+            var (
+                name,
+                toolParser,
+                reasoningParser) in new[] { ("plain", null, null), ("with parsers", "qwen25", "qwen3") })
         {
             using var engine = new StepEngine(streams, TimeSpan.FromSeconds(1.0 / stepsPerSecond));
             await using var app = LsglangServer.Build(
@@ -64,7 +75,8 @@ internal static class HttpBenchmark
             var bytes = (GC.GetTotalAllocatedBytes() - allocated) / total;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name,-12} {micros + kernelMicros,6:F1} us of processor time a token ({kernelMicros:F1} of them the kernel's), {bytes,6:F0} bytes allocated a token, "
+                $"{name,-12} {micros + kernelMicros,6:F1} us of processor time a token ({kernelMicros:F1} "
+                + $"of them the kernel's), {bytes,6:F0} bytes allocated a token, "
                 + $"{total / clock.Elapsed.TotalSeconds,8:F0} tokens a second"));
         }
 
@@ -120,7 +132,9 @@ internal static class HttpBenchmark
     /// <summary>Begins when all streams are there; then every step gives each of them one token.</summary>
     private sealed class StepEngine : IEngine, IDisposable
     {
-        private readonly ConcurrentDictionary<string, (GenerationRequest Request, Channel<GenerationChunk> Chunks)> _live = new();
+        private readonly ConcurrentDictionary<string, (
+            GenerationRequest Request,
+            Channel<GenerationChunk> Chunks)> _live = new();
         private readonly CancellationTokenSource _stop = new();
         private readonly Thread _thread;
 

@@ -13,7 +13,7 @@ return args switch
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: Benchmarks engine [streams] [tokens]");
+    Console.Error.WriteLine("usage: Benchmarks engine [streams] [tokens] [vocabulary]");
     Console.Error.WriteLine("       Benchmarks goldens");
     Console.Error.WriteLine("       Benchmarks http [streams] [tokens a stream] [steps a second]");
     Console.Error.WriteLine("       Benchmarks load MODEL_FOLDER [threads]");

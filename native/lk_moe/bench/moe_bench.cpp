@@ -51,10 +51,19 @@ void fill(Device& device, std::span<const Block> blocks) {
     });
 }
 
+// The text after --filter: only cases whose name contains it are run.
+std::string filter_of(const std::vector<std::string>& arguments) {
+    const auto at = std::find(arguments.begin(), arguments.end(), "--filter");
+    return at == arguments.end() || at + 1 == arguments.end() ? "" : at[1];
+}
+
 class Bench {
  public:
     explicit Bench(const std::vector<std::string>& arguments)
-        : device_(options(arguments)), rounds_(option(arguments, "rounds", 15)), memory_(device_.pool().size()) {
+        : device_(options(arguments)),
+          rounds_(option(arguments, "rounds", 15)),
+          filter_(filter_of(arguments)),
+          memory_(static_cast<std::size_t>(device_.pool().size())) {
         std::printf("%s\n", device_.description().c_str());
         for (auto& block : memory_) block = Block(kBoundBytes, {}, "");
         device_.pool().run([&](const Worker& worker) {
@@ -65,7 +74,9 @@ class Bench {
 
     Device& device() { return device_; }
     std::mt19937& random() { return random_; }
-    void add(std::string name, bool reads, std::function<double()> work) { cases_.push_back({std::move(name), reads, std::move(work)}); }
+    void add(std::string name, bool reads, std::function<double()> work) {
+        if (name.find(filter_) != std::string::npos) cases_.push_back({std::move(name), reads, std::move(work)});
+    }
 
     int run() {
         Case read{"plain reads, the best of 1, 4 and 8 streams", true, {}}, multiply{"plain multiply-adds, bf16 or f32", false, {}};
@@ -142,6 +153,7 @@ class Bench {
 
     Device device_;
     int rounds_;
+    std::string filter_;
     std::vector<Block> memory_;
     std::mt19937 random_{1};
     std::vector<Case> cases_;
@@ -292,9 +304,9 @@ int run_pool(const std::vector<std::string>& arguments) {
     return 0;
 }
 
-const Registration moe_registration({"moe", "routed experts, 1 to 512 tokens [--threads --rounds --hidden --intermediate --experts --top-k]", run_moe});
-const Registration linear_registration({"linear", "projections, 1 to 512 tokens [--threads --rounds]", run_linear});
-const Registration attention_registration({"attention", "decode and prefill over pages [--threads --rounds --page --context]", run_attention});
+const Registration moe_registration({"moe", "routed experts, 1 to 512 tokens [--threads --rounds --filter --hidden --intermediate --experts --top-k]", run_moe});
+const Registration linear_registration({"linear", "projections, 1 to 512 tokens [--threads --rounds --filter]", run_linear});
+const Registration attention_registration({"attention", "decode and prefill over pages [--threads --rounds --filter --page --context]", run_attention});
 const Registration pool_registration({"pool", "fork, join and barrier [--threads --rounds]", run_pool});
 
 }  // namespace

@@ -2,7 +2,8 @@
 //
 // A group is one key-value head of one block of query rows of one sequence: the query heads that share the keys are the tokens
 // of one small matrix product, so that each key and value is read once. Groups with long pasts are cut into parts along the keys,
-// which are merged behind a barrier. Keys pass by in blocks; the softmax is taken online, in f32.
+// which are merged behind a barrier. Keys pass by in blocks, which are first gathered from their pages: the products like long
+// stretches of rows, and what they ask for ahead lies beyond a page in somebody else's. The softmax is taken online, in f32.
 // Decoding is bound by reading the cache, prefill by the products.
 #include <algorithm>
 #include <cmath>
@@ -72,13 +73,16 @@ struct Workplace {
     float* maxima;     // [tokens]
     float* sums;       // [tokens]
     float* factors;    // [tokens]
+    std::byte* rows;   // [kBlockKeys][head_dim], keys or values
     std::byte* packed;
 
     static std::size_t floats(const Job& job) {
         return job.tokens_max() * (2 * job.cache.head_dim + kBlockKeys + 3) + 16;
     }
+    static std::size_t row_bytes(const Job& job) { return job.cache.head_dim * size_of(job.cache.format); }
     static std::size_t bytes(const Job& job, const Gemm& gemm) {
-        return floats(job) * sizeof(float) + 64 + gemm.packed_bytes(job.tokens_max(), job.cache.head_dim);
+        return floats(job) * sizeof(float) + round_up(kBlockKeys * row_bytes(job), 64) + 128 +
+               gemm.packed_bytes(job.tokens_max(), job.cache.head_dim);
     }
 };
 
@@ -92,7 +96,8 @@ Workplace lay_out(const Job& job, void* memory) {
     place.sums = place.maxima + tokens;
     place.factors = place.sums + tokens;
     const auto end = reinterpret_cast<std::uintptr_t>(place.factors + tokens);
-    place.packed = reinterpret_cast<std::byte*>(round_up(end, 64));
+    place.rows = reinterpret_cast<std::byte*>(round_up(end, 64));
+    place.packed = place.rows + round_up(kBlockKeys * Workplace::row_bytes(job), 64);
     return place;
 }
 
@@ -152,16 +157,40 @@ Plan make_plan(const Job& job) {
     return plan;
 }
 
-// Calls body(page row offset in bytes, first key, keys) for the pieces of [first, last) that lie in one page.
-template <typename Body>
-void for_pages(const Job& job, const Group& group, std::size_t first, std::size_t last, const Body& body) {
+// Where the rows of a key begin, in bytes.
+std::size_t offset_of(const Job& job, const Group& group, std::size_t key) {
     const std::int32_t* const pages = job.batch.page_tables + group.sequence * job.batch.page_table_stride;
-    for (std::size_t key = first; key < last;) {
-        const std::size_t slot = key % job.cache.page_size;
-        const std::size_t count = std::min(job.cache.page_size - slot, last - key);
-        body(job.cache.offset(static_cast<std::size_t>(pages[key / job.cache.page_size]), group.head, slot), key, count);
-        key += count;
+    const auto page = static_cast<std::size_t>(pages[key / job.cache.page_size]);
+    return job.cache.offset(page, group.head, key % job.cache.page_size);
+}
+
+void ask_for(const std::byte* data, std::size_t bytes) {
+    constexpr std::size_t kLine = 64;
+    for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(data + at);
+}
+
+// The keys or values [first, last) in one piece: where they are, if that is one page, or else copied together, each page
+// asked for while the one before is copied.
+Weights gather(const Job& job, const Group& group, const std::byte* cache, std::size_t first, std::size_t last, std::byte* rows) {
+    const std::size_t page_size = job.cache.page_size, dim = job.cache.head_dim;
+    const std::size_t row_bytes = Workplace::row_bytes(job), stride_bytes = job.cache.row_stride * size_of(job.cache.format);
+    if (first / page_size == (last - 1) / page_size) {
+        return {cache + offset_of(job, group, first), job.cache.row_stride, last - first, dim};
     }
+    std::byte* target = rows;
+    for (std::size_t key = first; key < last;) {
+        const std::size_t count = std::min(page_size - key % page_size, last - key);
+        const std::byte* const source = cache + offset_of(job, group, key);
+        key += count;
+        if (key < last) ask_for(cache + offset_of(job, group, key), std::min(page_size, last - key) * stride_bytes);
+        if (stride_bytes == row_bytes) {
+            std::memcpy(target, source, count * row_bytes);
+        } else {
+            for (std::size_t i = 0; i < count; ++i) std::memcpy(target + i * row_bytes, source + i * stride_bytes, row_bytes);
+        }
+        target += count * row_bytes;
+    }
+    return {rows, dim, last - first, dim};
 }
 
 void load_queries(const Job& job, const Group& group, const Workplace& place, const Gemm* gemm) {
@@ -183,19 +212,13 @@ void load_queries(const Job& job, const Group& group, const Workplace& place, co
 void score(const Job& job, const Group& group, const Workplace& place, const Gemm* gemm, std::size_t first, std::size_t last) {
     const std::size_t dim = job.cache.head_dim;
     const std::size_t tokens = group.rows * job.sharing();
+    const Weights keys = gather(job, group, job.cache.keys, first, last, place.rows);
+    if (gemm != nullptr) {
+        gemm->multiply(keys, place.packed, tokens, {place.scores, kBlockKeys}, false);
+        return;
+    }
     const auto gemv = job.device.kernels().gemv[index_of(job.cache.format)];
-    for_pages(job, group, first, last, [&](std::size_t offset, std::size_t key, std::size_t count) {
-        const Weights keys{job.cache.keys + offset, job.cache.row_stride, count, dim};
-        float* const scores = place.scores + (key - first);
-        if (gemm != nullptr) {
-            gemm->multiply(keys, place.packed, tokens, {scores, kBlockKeys}, false);
-            return;
-        }
-        for (std::size_t t = 0; t < tokens; t += kGemvTokens) {
-            gemv(keys, {place.queries + t * dim, dim}, std::min(kGemvTokens, tokens - t),
-                 {scores + t * kBlockKeys, kBlockKeys}, false);
-        }
-    });
+    gemv(keys, {place.queries, dim}, tokens, {place.scores, kBlockKeys}, false);
 }
 
 // Scores become terms relative to the new maximum; what a token may not see becomes zero.
@@ -228,14 +251,9 @@ void soften(const Job& job, const Group& group, const Workplace& place, std::siz
 }
 
 void mix(const Job& job, const Group& group, const Workplace& place, std::size_t first, std::size_t last) {
-    const std::size_t dim = job.cache.head_dim;
-    const std::size_t tokens = group.rows * job.sharing();
-    const auto kernel = job.device.kernels().mix[index_of(job.cache.format)];
-    for_pages(job, group, first, last, [&](std::size_t offset, std::size_t key, std::size_t count) {
-        const Weights values{job.cache.values + offset, job.cache.row_stride, count, dim};
-        kernel(values, {place.scores + (key - first), kBlockKeys}, tokens, key == first ? place.factors : nullptr,
-               {place.values, dim});
-    });
+    const Weights values = gather(job, group, job.cache.values, first, last, place.rows);
+    job.device.kernels().mix[index_of(job.cache.format)](values, {place.scores, kBlockKeys}, group.rows * job.sharing(),
+                                                         place.factors, {place.values, job.cache.head_dim});
 }
 
 void finish(const Job& job, const Group& group, const float* sums, float* values) {

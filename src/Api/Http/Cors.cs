@@ -23,7 +23,8 @@ internal sealed class Cors(IReadOnlyList<string> origins)
         headers.AccessControlAllowOrigin = origin;
         headers.AccessControlAllowCredentials = "true";
         headers.Vary = "Origin";
-        if (!HttpMethods.IsOptions(context.Request.Method) || context.Request.Headers.AccessControlRequestMethod.Count == 0)
+        if (!HttpMethods.IsOptions(context.Request.Method)
+            || context.Request.Headers.AccessControlRequestMethod.Count == 0)
         {
             headers.AccessControlExposeHeaders = "*";
             return false;

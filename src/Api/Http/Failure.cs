@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using LsglangSharp.Runtime.Generation;
 using Microsoft.AspNetCore.Http;
@@ -25,7 +26,9 @@ internal sealed record Failure(int Status, string Message, string? Parameter = n
 
     /// <summary>The failure in an end, if it is one: an abort that somebody asked for is an answer like others.</summary>
     public static Failure? From(GenerationFinish? finish) =>
-        finish is GenerationFinish.Aborted { Status: >= 400 and not AbortedOnDemand } aborted ? new(aborted.Status, aborted.Message) : null;
+        finish is GenerationFinish.Aborted { Status: >= 400 and not AbortedOnDemand } aborted
+            ? new(aborted.Status, aborted.Message)
+            : null;
 
     public static Failure NotSupported(string parameter, string what) =>
         new(400, $"'{parameter}' is not supported: {what}", parameter, "unsupported_parameter");
@@ -47,7 +50,7 @@ internal sealed record Failure(int Status, string Message, string? Parameter = n
     {
         if (Status is 503 or 429)
         {
-            context.Response.Headers.RetryAfter = RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            context.Response.Headers.RetryAfter = RetryAfterSeconds.ToString(CultureInfo.InvariantCulture);
         }
 
         if (Status == 401)

@@ -57,7 +57,8 @@ internal sealed class Generations
     }
 
     /// <summary>The same for an answer in one piece: a failure of one generation is a failure of all.</summary>
-    public async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadWholeAsync([EnumeratorCancellation] CancellationToken cancel)
+    public async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadWholeAsync(
+        [EnumeratorCancellation] CancellationToken cancel)
     {
         await foreach (var item in ReadAsync(cancel))
         {
@@ -99,11 +100,14 @@ internal sealed class Generations
         }
     }
 
-    private async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAllAsync([EnumeratorCancellation] CancellationToken cancel)
+    private async IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAllAsync(
+        [EnumeratorCancellation] CancellationToken cancel)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        var merged = Channel.CreateBounded<(int, GenerationChunk)>(new BoundedChannelOptions(2 * Count) { SingleReader = true });
-        var pumps = Task.WhenAll(Enumerable.Range(0, Count).Select(index => PumpAsync(index, merged.Writer, stop.Token)));
+        var merged = Channel.CreateBounded<(int, GenerationChunk)>(
+            new BoundedChannelOptions(2 * Count) { SingleReader = true });
+        var pumps = Task.WhenAll(
+            Enumerable.Range(0, Count).Select(index => PumpAsync(index, merged.Writer, stop.Token)));
         _ = pumps.ContinueWith(
             done => merged.Writer.TryComplete(done.Exception?.InnerException), CancellationToken.None,
             TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);

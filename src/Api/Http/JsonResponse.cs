@@ -31,7 +31,11 @@ internal static class JsonResponse
         await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
     }
 
-    public static async Task WriteTextAsync(HttpContext context, int status, string text, string type = "text/plain; charset=utf-8")
+    public static async Task WriteTextAsync(
+        HttpContext context,
+        int status,
+        string text,
+        string type = "text/plain; charset=utf-8")
     {
         var bytes = System.Text.Encoding.UTF8.GetBytes(text);
         context.Response.StatusCode = status;

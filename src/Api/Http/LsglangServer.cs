@@ -25,7 +25,8 @@ public static class LsglangServer
     {
         var server = new ServerContext(options, engine, model);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => Configure(kestrel, options));
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration()
+            .ConfigureKestrel(kestrel => Configure(kestrel, options));
         builder.Services.AddSingleton(server);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, NoLifetime>());
 
@@ -83,7 +84,8 @@ public static class LsglangServer
 
         await WaitAsync(asked.Token);
         server.Options.Log(
-            $"Stopping: running requests may finish within {server.Options.DrainLimit.TotalSeconds:0} s; once more to stop at once.");
+            $"Stopping: running requests may finish within {server.Options.DrainLimit.TotalSeconds:0} s; "
+            + "once more to stop at once.");
         await DrainAsync(app, insisted.Token);
 
         void OnSignal(PosixSignalContext signal)

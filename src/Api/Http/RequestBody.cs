@@ -21,7 +21,11 @@ internal static class RequestBody
     private static readonly JsonDocumentOptions _json = new() { MaxDepth = DepthMax, AllowDuplicateProperties = false };
 
     /// <summary>The body as a document; an absent body is an empty object where that is allowed.</summary>
-    public static async Task<JsonDocument> ReadAsync(HttpContext context, long bytesMax, bool jsonTypeRequired, bool mayBeEmpty = false)
+    public static async Task<JsonDocument> ReadAsync(
+        HttpContext context,
+        long bytesMax,
+        bool jsonTypeRequired,
+        bool mayBeEmpty = false)
     {
         if (jsonTypeRequired)
         {
@@ -120,7 +124,9 @@ internal static class RequestBody
     private static async Task RefuseAsync(HttpContext context, long bytesMax)
     {
         context.Response.Headers.Connection = "close";
-        var waitsForConsent = context.Request.Headers.Expect.ToString().Contains("100-continue", StringComparison.OrdinalIgnoreCase);
+        var waitsForConsent = context.Request.Headers.Expect.ToString().Contains(
+            "100-continue",
+            StringComparison.OrdinalIgnoreCase);
         if (!waitsForConsent)
         {
             await DiscardAsync(context);

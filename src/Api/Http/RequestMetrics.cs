@@ -79,7 +79,9 @@ internal sealed class RequestMetrics(TimeProvider clock)
             }
             else
             {
-                metrics.InterToken.Observe(clock.GetElapsedTime(_last, now).TotalSeconds / chunk.Tokens.Count, chunk.Tokens.Count);
+                metrics.InterToken.Observe(
+                    clock.GetElapsedTime(_last, now).TotalSeconds / chunk.Tokens.Count,
+                    chunk.Tokens.Count);
             }
 
             _last = now;

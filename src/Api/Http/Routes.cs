@@ -57,7 +57,10 @@ internal sealed class Routes
     /// <summary>The commonest slip is a base URL with "/v1" missing or doubled.</summary>
     private string Suggest(string path)
     {
-        string[] slips = [$"/v1{path}", path.Replace("/v1/v1/", "/v1/", StringComparison.Ordinal), path.ToLowerInvariant()];
-        return slips.FirstOrDefault(slip => slip != path && _exact.ContainsKey(slip)) is { } meant ? $" Did you mean {meant}?" : "";
+        string[] slips =
+            [$"/v1{path}", path.Replace("/v1/v1/", "/v1/", StringComparison.Ordinal), path.ToLowerInvariant()];
+        return slips.FirstOrDefault(slip => slip != path && _exact.ContainsKey(slip)) is { } meant
+            ? $" Did you mean {meant}?"
+            : "";
     }
 }

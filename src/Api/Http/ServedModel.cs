@@ -48,7 +48,8 @@ public sealed class TokenizerText(Tokenizer tokenizer) : IModelText
 {
     public int[] Encode(string text, bool addSpecialTokens) => tokenizer.Encode(text, addSpecialTokens);
 
-    public string Decode(ReadOnlySpan<int> tokens, bool skipSpecialTokens) => tokenizer.Decode(tokens, skipSpecialTokens);
+    public string Decode(ReadOnlySpan<int> tokens, bool skipSpecialTokens) =>
+        tokenizer.Decode(tokens, skipSpecialTokens);
 
     public byte[] BytesOf(int token) => tokenizer.TokenBytes(token).ToArray();
 }

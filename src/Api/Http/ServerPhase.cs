@@ -18,7 +18,11 @@ internal sealed class ServerPhase
     public Failure? Refusal => _now switch
     {
         Phase.Starting => new Failure(503, "The server is still starting. Try again in a moment.", null, "starting"),
-        Phase.Draining => new Failure(503, "The server is shutting down and takes no more requests.", null, "shutting_down"),
+        Phase.Draining => new Failure(
+            503,
+            "The server is shutting down and takes no more requests.",
+            null,
+            "shutting_down"),
         _ => null,
     };
 

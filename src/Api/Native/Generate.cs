@@ -13,10 +13,16 @@ internal sealed class Generate(ServerContext server)
         var request = await ReadAsync(context);
         var generations = Generations.Start(server, request.Generations, request.Streaming);
         GenerateItem[] items =
-            [.. Enumerable.Range(0, generations.Count).Select(index => new GenerateItem(server, request, generations, index))];
+        [
+            .. Enumerable.Range(0, generations.Count)
+                .Select(index => new GenerateItem(server, request, generations, index)),
+        ];
         if (request.Streaming)
         {
-            await SseLoop.RunAsync(context, generations, new Answer(items, request.IsList, server.Options.StreamsIncrements));
+            await SseLoop.RunAsync(
+                context,
+                generations,
+                new Answer(items, request.IsList, server.Options.StreamsIncrements));
             return;
         }
 
@@ -25,7 +31,10 @@ internal sealed class Generate(ServerContext server)
             items[index].Add(chunk);
         }
 
-        await JsonResponse.WriteAsync(context, StatusCodes.Status200OK, json => WriteWhole(json, items, request.IsList));
+        await JsonResponse.WriteAsync(
+            context,
+            StatusCodes.Status200OK,
+            json => WriteWhole(json, items, request.IsList));
     }
 
     private static void WriteWhole(Utf8JsonWriter json, GenerateItem[] items, bool isList)
@@ -66,7 +75,9 @@ internal sealed class Generate(ServerContext server)
             }
 
             items[index].Add(chunk);
-            events.Write((Item: items[index], IsList: isList), static (json, state) => state.Item.Write(json, state.IsList));
+            events.Write(
+                (Item: items[index], IsList: isList),
+                static (json, state) => state.Item.Write(json, state.IsList));
         }
 
         public void End(SseStream events)

@@ -31,7 +31,9 @@ internal sealed record GenerateRequest
         var choices = sampling[0].Choices;
         if (sampling.Any(each => each.Choices != choices))
         {
-            throw new RequestException("'sampling_params.n' must be the same for all prompts of a batch.", "sampling_params");
+            throw new RequestException(
+                "'sampling_params.n' must be the same for all prompts of a batch.",
+                "sampling_params");
         }
 
         var ids = ReadIds(request, prompts.Count, isBatch);

@@ -18,7 +18,9 @@ internal sealed class HealthProbe(ServerContext server)
             return;
         }
 
-        await JsonResponse.WriteEmptyAsync(context, server.Phase.IsReady && server.Engine.Load.Fault is null ? 200 : 503);
+        await JsonResponse.WriteEmptyAsync(
+            context,
+            server.Phase.IsReady && server.Engine.Load.Fault is null ? 200 : 503);
     }
 
     public async Task GenerateAsync(HttpContext context)

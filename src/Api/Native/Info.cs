@@ -110,7 +110,8 @@ internal sealed class Info(ServerContext server)
     });
 
     /// <summary>A share of a whole, which may still be empty.</summary>
-    public static double Ratio(long part, long whole) => whole > 0 ? Math.Round((double)part / whole * RatioSteps) / RatioSteps : 0;
+    public static double Ratio(long part, long whole) =>
+        whole > 0 ? Math.Round((double)part / whole * RatioSteps) / RatioSteps : 0;
 
     /// <summary>Keys stay out, whatever the caller put among the arguments.</summary>
     private void WriteArguments(Utf8JsonWriter json)

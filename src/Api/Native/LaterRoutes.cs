@@ -10,13 +10,15 @@ internal static class LaterRoutes
     private static readonly (string Paths, string Sentence)[] _later =
     [
         ("/v1/responses /v1/responses/*", "The Responses API is not served yet; use /v1/chat/completions."),
-        ("/v1/messages /v1/messages/count_tokens", "Anthropic's Messages API is not served yet; use /v1/chat/completions."),
+        ("/v1/messages /v1/messages/count_tokens",
+            "Anthropic's Messages API is not served yet; use /v1/chat/completions."),
         ("/api/chat /api/generate /api/show /api/tags", "Ollama's API is not served yet; use /v1/chat/completions."),
         ("/v1/embeddings /encode /classify /v1/classify /v1/score /v1/rerank",
             "This server generates text; it does not embed, classify or rank."),
         ("/v1/audio/transcriptions /v1/realtime", "This model understands text only."),
         ("/vertex_generate", "Use /generate."),
-        ("/load_lora_adapter /unload_lora_adapter /load_lora_adapter_from_tensors", "LoRA adapters are not supported yet."),
+        ("/load_lora_adapter /unload_lora_adapter /load_lora_adapter_from_tensors",
+            "LoRA adapters are not supported yet."),
         ("/open_session /close_session", "There are no sessions; send the whole conversation, its prefix is cached."),
         ("/pause_generation /continue_generation", "Pausing is not supported yet."),
         ("/update_weights_from_disk /update_weights_from_tensor /update_weights_from_distributed /update_weights_from_ipc "

@@ -39,8 +39,12 @@ internal static class NativeRoutes
         var health = new HealthProbe(server);
         var info = new Info(server);
         routes.Add(new RouteEntry("/", _get, Access.Key, context =>
-            JsonResponse.WriteAsync(context, StatusCodes.Status200OK, json => json.WriteStringValue("SGLang is running"u8))));
-        routes.Add(new RouteEntry("/ping", _get, Access.Key, context => JsonResponse.WriteEmptyAsync(context, StatusCodes.Status200OK)));
+            JsonResponse.WriteAsync(
+                context,
+                StatusCodes.Status200OK,
+                json => json.WriteStringValue("SGLang is running"u8))));
+        routes.Add(new RouteEntry("/ping", _get, Access.Key, context =>
+            JsonResponse.WriteEmptyAsync(context, StatusCodes.Status200OK)));
         routes.Add(new RouteEntry("/health", _get, Access.Open, health.CheckAsync));
         routes.Add(new RouteEntry("/health_generate", _get, Access.Open, health.GenerateAsync));
         routes.Add(new RouteEntry("/metrics", _get, Access.Open, new PrometheusText(server).HandleAsync));

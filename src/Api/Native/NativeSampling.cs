@@ -19,7 +19,8 @@ internal static class NativeSampling
     ];
 
     /// <summary>One set of values for all prompts or a list with one for each.</summary>
-    public static IReadOnlyList<(SamplingOptions Options, int Choices)> ReadAll(Fields request, int prompts, ServerContext server)
+    public static IReadOnlyList<(SamplingOptions Options, int Choices)> ReadAll(
+        Fields request, int prompts, ServerContext server)
     {
         const string name = "sampling_params";
         if (request.Any(name) is not { } given)

@@ -17,7 +17,11 @@ internal sealed class Operations(ServerContext server)
 
     public async Task AbortAsync(HttpContext context)
     {
-        using var body = await RequestBody.ReadAsync(context, server.Options.RequestBytesMax, jsonTypeRequired: false, mayBeEmpty: true);
+        using var body = await RequestBody.ReadAsync(
+            context,
+            server.Options.RequestBytesMax,
+            jsonTypeRequired: false,
+            mayBeEmpty: true);
         var request = new Fields(body.RootElement);
         var prefix = request.Text("rid") ?? "";
         if (request.Flag("abort_all") ?? false)
@@ -38,7 +42,8 @@ internal sealed class Operations(ServerContext server)
     {
         var query = context.Request.Query["timeout"].ToString();
         var seconds = 0.0;
-        if (query.Length > 0 && !(double.TryParse(query, CultureInfo.InvariantCulture, out seconds) && seconds is >= 0 and < 1e6))
+        if (query.Length > 0
+            && !(double.TryParse(query, CultureInfo.InvariantCulture, out seconds) && seconds is >= 0 and < 1e6))
         {
             throw new RequestException($"'timeout' must be a number of seconds, got '{query}'.", "timeout");
         }

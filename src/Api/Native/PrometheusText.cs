@@ -9,7 +9,11 @@ namespace LsglangSharp.Api.Native;
 internal sealed class PrometheusText(ServerContext server)
 {
     public Task HandleAsync(HttpContext context) =>
-        JsonResponse.WriteTextAsync(context, StatusCodes.Status200OK, Render(), "text/plain; version=0.0.4; charset=utf-8");
+        JsonResponse.WriteTextAsync(
+            context,
+            StatusCodes.Status200OK,
+            Render(),
+            "text/plain; version=0.0.4; charset=utf-8");
 
     private string Render()
     {
@@ -40,8 +44,18 @@ internal sealed class PrometheusText(ServerContext server)
         WriteByKind("num_requests_total", "Number of requests processed.", metrics.RequestsTotal);
         Write(text, "cached_tokens_total", "counter", "Number of cached prompt tokens.",
             ($"cache_source=\"device\",{edge}", metrics.CachedTokensTotal));
-        Write(text, "num_aborted_requests_total", "counter", "Number of requests aborted.", (edge, metrics.AbortedTotal));
-        Write(text, "num_retracted_requests_total", "counter", "Number of times that a request was retracted.", (rank, load.Retractions));
+        Write(
+            text,
+            "num_aborted_requests_total",
+            "counter",
+            "Number of requests aborted.",
+            (edge, metrics.AbortedTotal));
+        Write(
+            text,
+            "num_retracted_requests_total",
+            "counter",
+            "Number of times that a request was retracted.",
+            (rank, load.Retractions));
         Write(text, "num_steps_total", "counter", "Number of steps that the engine has run.", (rank, load.Steps));
 
         void WriteByKind(string name, string help, Func<bool, long> count) => Write(
@@ -60,12 +74,24 @@ internal sealed class PrometheusText(ServerContext server)
         Gauge("token_usage", "The token usage.", Info.Ratio(load.UsedKvTokens, facts.KvTokens));
         Gauge("full_token_usage", "The token usage of full attention.", Info.Ratio(load.UsedKvTokens, facts.KvTokens));
         Gauge("gen_throughput", "The generation throughput in tokens a second.", load.GenerationThroughput);
-        Gauge("cache_hit_rate", "The share of prompt tokens found in the prefix cache.", Info.Ratio(load.CachedTokens, load.PromptTokens));
-        Gauge("utilization", "Running requests of those that can run.", Info.Ratio(load.RunningRequests, facts.RunningRequestsMax));
+        Gauge(
+            "cache_hit_rate",
+            "The share of prompt tokens found in the prefix cache.",
+            Info.Ratio(load.CachedTokens, load.PromptTokens));
+        Gauge(
+            "utilization",
+            "Running requests of those that can run.",
+            Info.Ratio(load.RunningRequests, facts.RunningRequestsMax));
         Gauge("max_total_num_tokens", "The number of tokens that the KV cache holds.", facts.KvTokens);
         Gauge("kv_used_tokens", "Tokens of the KV cache that requests hold.", load.UsedKvTokens);
-        Gauge("kv_evictable_tokens", "Tokens of the KV cache that only the prefix cache holds.", load.EvictableKvTokens);
-        Gauge("kv_available_tokens", "Free tokens of the KV cache.", facts.KvTokens - load.UsedKvTokens - load.EvictableKvTokens);
+        Gauge(
+            "kv_evictable_tokens",
+            "Tokens of the KV cache that only the prefix cache holds.",
+            load.EvictableKvTokens);
+        Gauge(
+            "kv_available_tokens",
+            "Free tokens of the KV cache.",
+            facts.KvTokens - load.UsedKvTokens - load.EvictableKvTokens);
         Gauge("page_size", "Tokens in a page of the KV cache.", facts.PageSize);
         Gauge("num_pages", "Pages of the KV cache.", facts.KvTokens / facts.PageSize);
         Gauge("context_len", "The context length.", facts.ContextLength);

@@ -25,8 +25,10 @@ internal sealed class Tokenize(ServerContext server)
         server.Names.Resolve(request);
         var text = server.TextFor("Detokenizing", "tokens");
         var skip = request.Flag("skip_special_tokens") ?? true;
-        var tokens = request.Any("tokens") ?? throw request.Missing("tokens", "a list of token ids or a list of such lists");
-        if (tokens.ValueKind == JsonValueKind.Array && tokens.GetArrayLength() > 0 && tokens[0].ValueKind == JsonValueKind.Array)
+        var tokens = request.Any("tokens")
+            ?? throw request.Missing("tokens", "a list of token ids or a list of such lists");
+        if (tokens.ValueKind == JsonValueKind.Array && tokens.GetArrayLength() > 0
+            && tokens[0].ValueKind == JsonValueKind.Array)
         {
             string[] texts = [.. Fields.ListOf(tokens, "tokens").Select(item => Decode(item.Value, item.Path))];
             await JsonResponse.WriteAsync(context, StatusCodes.Status200OK, json => WriteTexts(json, texts));

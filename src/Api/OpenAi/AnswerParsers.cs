@@ -30,7 +30,9 @@ internal static class AnswerParsers
 
         var result = ToolCallParsers.ParseWhole(parser, rest, request.Tools.Offered, ToolOptions(server));
         return new AnswerPiece(
-            thoughts, result.Text, [.. result.Calls.Select(call => new CallPiece(call.Index, call.Name, call.Arguments))]);
+            thoughts,
+            result.Text,
+            [.. result.Calls.Select(call => new CallPiece(call.Index, call.Name, call.Arguments))]);
     }
 
     /// <summary>The token that ends the thoughts of an answer that begins with them; null where tokens cannot be told apart so.</summary>
@@ -69,6 +71,8 @@ internal static class AnswerParsers
         private static AnswerPiece With(string reasoning, ParsedPiece piece) => new(
             reasoning,
             piece.Text,
-            piece.Calls.Count == 0 ? [] : [.. piece.Calls.Select(call => new CallPiece(call.Index, call.Name, call.Arguments))]);
+            piece.Calls.Count == 0
+                ? []
+                : [.. piece.Calls.Select(call => new CallPiece(call.Index, call.Name, call.Arguments))]);
     }
 }

@@ -11,7 +11,9 @@ internal sealed class ChatCompletions(ServerContext server)
     {
         var request = await ReadAsync(context);
         var generations = Generations.Start(
-            server, [.. Enumerable.Range(0, request.Choices).Select(choice => GenerationOf(request, choice))], request.Stream.Streaming);
+            server,
+            [.. Enumerable.Range(0, request.Choices).Select(choice => GenerationOf(request, choice))],
+            request.Stream.Streaming);
         var choices = Enumerable.Range(0, request.Choices)
             .Select(index => new ChatChoice(
                 index, AnswerParsers.Create(server, request), AnswerParsers.ThoughtsEndToken(server, request)))

@@ -169,7 +169,9 @@ internal sealed class ChatMessages
         }
         catch (JsonException)
         {
-            throw new RequestException($"'{path}' must hold a JSON object, but it is not valid JSON: {Fields.NameOf(given)}.", path);
+            throw new RequestException(
+                $"'{path}' must hold a JSON object, but it is not valid JSON: {Fields.NameOf(given)}.",
+                path);
         }
     }
 
@@ -179,7 +181,9 @@ internal sealed class ChatMessages
         if (message.Any("content") is not { } content)
         {
             return role == "user"
-                ? throw new RequestException($"'{path}' must be a string or a list of parts in a user message, got null.", path)
+                ? throw new RequestException(
+                    $"'{path}' must be a string or a list of parts in a user message, got null.",
+                    path)
                 : "";
         }
 

@@ -58,7 +58,8 @@ internal sealed record ChatPrompt(int[] Tokens, Tools Tools, Reasoning Reasoning
         {
             try
             {
-                return template.Render(Variables(new JsonArray([.. definitions.Select(tool => tool!["function"]!.DeepClone())])));
+                return template.Render(
+                    Variables(new JsonArray([.. definitions.Select(tool => tool!["function"]!.DeepClone())])));
             }
             catch (ChatTemplateException)
             {

@@ -5,7 +5,8 @@ using LsglangSharp.Runtime.Generation;
 namespace LsglangSharp.Api.OpenAi;
 
 /// <summary>The events of a streamed chat answer.</summary>
-internal sealed class ChatStream(ServerContext server, ChatRequest request, IReadOnlyList<ChatChoice> choices) : ISseAnswer
+internal sealed class ChatStream(ServerContext server, ChatRequest request, IReadOnlyList<ChatChoice> choices)
+    : ISseAnswer
 {
     private readonly JsonEncodedText _id = JsonEncodedText.Encode(request.Id, JsonResponse.Options.Encoder);
     private readonly JsonEncodedText _model = JsonEncodedText.Encode(request.Model, JsonResponse.Options.Encoder);
@@ -54,7 +55,9 @@ internal sealed class ChatStream(ServerContext server, ChatRequest request, IRea
     {
         foreach (var choice in choices)
         {
-            events.Write((Stream: this, Choice: choice), static (json, state) => state.Stream.WriteFinish(json, state.Choice));
+            events.Write(
+                (Stream: this, Choice: choice),
+                static (json, state) => state.Stream.WriteFinish(json, state.Choice));
         }
 
         if (request.Stream.IncludeUsage)
@@ -122,7 +125,12 @@ internal sealed class ChatStream(ServerContext server, ChatRequest request, IRea
         }
 
         json.WriteEndObject();
-        WriteTail(json, choice, carriesLogprobs: kind != Kind.Role, finish: null, writesUsage: request.Stream.ContinuousUsage);
+        WriteTail(
+            json,
+            choice,
+            carriesLogprobs: kind != Kind.Role,
+            finish: null,
+            writesUsage: request.Stream.ContinuousUsage);
     }
 
     private void WriteParsed(Utf8JsonWriter json, ChatChoice choice, string? text, CallPiece? piece)
@@ -137,7 +145,9 @@ internal sealed class ChatStream(ServerContext server, ChatRequest request, IRea
             json.WriteStartObject();
             json.WriteString(
                 "id"u8,
-                call.Name is { } name ? CallIds.New(server.ToolCallParser, name, call.Index, request.EarlierCalls) : null);
+                call.Name is { } name
+                    ? CallIds.New(server.ToolCallParser, name, call.Index, request.EarlierCalls)
+                    : null);
             json.WriteNumber("index"u8, call.Index);
             json.WriteString("type"u8, "function"u8);
             json.WriteStartObject("function"u8);
@@ -191,7 +201,12 @@ internal sealed class ChatStream(ServerContext server, ChatRequest request, IRea
         json.WriteStartObject("delta"u8);
     }
 
-    private void WriteTail(Utf8JsonWriter json, ChatChoice choice, bool carriesLogprobs, string? finish, bool writesUsage)
+    private void WriteTail(
+        Utf8JsonWriter json,
+        ChatChoice choice,
+        bool carriesLogprobs,
+        string? finish,
+        bool writesUsage)
     {
         var logprobs = request.Logprobs && carriesLogprobs ? choice.TakeLogprobs() : [];
         ChatLogprobs.Write(json, logprobs.Length > 0 ? logprobs : null, server.Model.Text);

@@ -96,7 +96,9 @@ internal sealed class ChatWhole
         foreach (var (position, call) in piece.Calls.Index())
         {
             json.WriteStartObject();
-            json.WriteString("id"u8, CallIds.New(_server.ToolCallParser, call.Name ?? "", position, _request.EarlierCalls));
+            json.WriteString(
+                "id"u8,
+                CallIds.New(_server.ToolCallParser, call.Name ?? "", position, _request.EarlierCalls));
             json.WriteNumber("index"u8, call.Index);
             json.WriteString("type"u8, "function"u8);
             json.WriteStartObject("function"u8);

@@ -71,7 +71,9 @@ internal sealed class CompletionChoice(ServerContext server, CompletionRequest r
         json.WriteStartObject("logprobs"u8);
         WriteList("text_offset"u8, static (json, _, _) => json.WriteNumberValue(-1));
         WriteList("token_logprobs"u8, static (json, token, _) => WriteLogprob(json, token.Logprob));
-        WriteList("tokens"u8, static (json, token, text) => json.WriteStringValue(text.Decode([token.Token], skipSpecialTokens: false)));
+        WriteList(
+            "tokens"u8,
+            static (json, token, text) => json.WriteStringValue(text.Decode([token.Token], skipSpecialTokens: false)));
         WriteList("top_logprobs"u8, WriteTop);
         json.WriteEndObject();
 

@@ -45,7 +45,8 @@ internal sealed record CompletionRequest
         SamplingFields.RequireTextFormat(request);
         if (request.Has("suffix"))
         {
-            throw new RequestException(Failure.NotSupported("suffix", "this model has no template for filling in the middle."));
+            throw new RequestException(
+                Failure.NotSupported("suffix", "this model has no template for filling in the middle."));
         }
 
         var logprobs = request.Integer("logprobs", least: 0);

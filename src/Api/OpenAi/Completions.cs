@@ -13,8 +13,11 @@ internal sealed class Completions(ServerContext server)
         var request = await ReadAsync(context);
         var count = request.Prompts.Count * request.Choices;
         var generations = Generations.Start(
-            server, [.. Enumerable.Range(0, count).Select(choice => GenerationOf(request, choice))], request.Stream.Streaming);
-        CompletionChoice[] choices = [.. Enumerable.Range(0, count).Select(index => new CompletionChoice(server, request, index))];
+            server,
+            [.. Enumerable.Range(0, count).Select(choice => GenerationOf(request, choice))],
+            request.Stream.Streaming);
+        CompletionChoice[] choices =
+            [.. Enumerable.Range(0, count).Select(index => new CompletionChoice(server, request, index))];
         if (request.Stream.Streaming)
         {
             await SseLoop.RunAsync(context, generations, new CompletionStream(server, request, choices));
@@ -71,7 +74,8 @@ internal sealed class Completions(ServerContext server)
 }
 
 /// <summary>The events of a streamed completion: every key each time, and the finish together with the last text.</summary>
-internal sealed class CompletionStream(ServerContext server, CompletionRequest request, CompletionChoice[] choices) : ISseAnswer
+internal sealed class CompletionStream(ServerContext server, CompletionRequest request, CompletionChoice[] choices)
+    : ISseAnswer
 {
     private readonly JsonEncodedText _id = JsonEncodedText.Encode(request.Id, JsonResponse.Options.Encoder);
     private readonly JsonEncodedText _model = JsonEncodedText.Encode(request.Model, JsonResponse.Options.Encoder);
@@ -87,7 +91,9 @@ internal sealed class CompletionStream(ServerContext server, CompletionRequest r
         choice.Add(chunk);
         if (choice.HasNews)
         {
-            events.Write((Stream: this, Choice: choice), static (json, state) => state.Stream.WriteNews(json, state.Choice));
+            events.Write(
+                (Stream: this, Choice: choice),
+                static (json, state) => state.Stream.WriteNews(json, state.Choice));
         }
     }
 
@@ -122,7 +128,8 @@ internal sealed class CompletionStream(ServerContext server, CompletionRequest r
         WriteHead(json);
         json.WriteEndArray();
         json.WritePropertyName("usage"u8);
-        Usage.Sum(choices.Select(choice => choice.Usage), request.Choices).Write(json, server.Options.CacheReport, omitNull: true);
+        Usage.Sum(choices.Select(choice => choice.Usage), request.Choices)
+            .Write(json, server.Options.CacheReport, omitNull: true);
         json.WriteEndObject();
     }
 

@@ -40,7 +40,11 @@ internal static class SamplingFields
     }
 
     /// <summary>All values whose names are the same everywhere.</summary>
-    public static SamplingOptions ReadUnchecked(Fields request, int? tokensMax, SamplingDefaults defaults, ServerContext server)
+    public static SamplingOptions ReadUnchecked(
+        Fields request,
+        int? tokensMax,
+        SamplingDefaults defaults,
+        ServerContext server)
     {
         RefuseUnsupported(request);
         var stops = request.Texts("stop");
@@ -51,7 +55,9 @@ internal static class SamplingFields
 
         if (stops.Count > 0 && server.Model.Text is null)
         {
-            throw request.Bad("stop", "strings need a tokenizer, and this server runs without one; use 'stop_token_ids'");
+            throw request.Bad(
+                "stop",
+                "strings need a tokenizer, and this server runs without one; use 'stop_token_ids'");
         }
 
         return new SamplingOptions

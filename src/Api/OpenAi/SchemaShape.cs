@@ -60,7 +60,8 @@ internal static class SchemaShape
 
         foreach (var property in schema.EnumerateObject())
         {
-            if (_keywords.TryGetValue(property.Name, out var check) && check(property.Value, $"{path}.{property.Name}") is { } complaint)
+            if (_keywords.TryGetValue(property.Name, out var check)
+                && check(property.Value, $"{path}.{property.Name}") is { } complaint)
             {
                 return complaint;
             }
@@ -90,14 +91,17 @@ internal static class SchemaShape
 
     private static string? Schemas(JsonElement value, string path) =>
         Expect(value, path, JsonValueKind.Array, "a list")
-        ?? value.EnumerateArray().Select((entry, index) => Complaint(entry, $"{path}[{index}]")).FirstOrDefault(found => found is not null);
+        ?? value.EnumerateArray().Select((entry, index) => Complaint(entry, $"{path}[{index}]"))
+            .FirstOrDefault(found => found is not null);
 
     private static string? Names(JsonElement value, string path) =>
         Expect(value, path, JsonValueKind.Array, "a list of strings")
-        ?? value.EnumerateArray().Select((entry, index) => Expect(entry, $"{path}[{index}]", JsonValueKind.String, "a string"))
+        ?? value.EnumerateArray()
+            .Select((entry, index) => Expect(entry, $"{path}[{index}]", JsonValueKind.String, "a string"))
             .FirstOrDefault(found => found is not null);
 
-    private static string? Number(JsonElement value, string path) => Expect(value, path, JsonValueKind.Number, "a number");
+    private static string? Number(JsonElement value, string path) =>
+        Expect(value, path, JsonValueKind.Number, "a number");
 
     private static string? Count(JsonElement value, string path) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number >= 0 && number == Math.Floor(number)

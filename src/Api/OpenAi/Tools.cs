@@ -56,7 +56,9 @@ internal sealed class Tools
         var path = function.PathOf("parameters");
         if (function.Any("parameters") is { } parameters && SchemaShape.Complaint(parameters, path) is { } complaint)
         {
-            throw new RequestException($"The parameters of tool '{name}' are not a valid JSON schema: {complaint}", path);
+            throw new RequestException(
+                $"The parameters of tool '{name}' are not a valid JSON schema: {complaint}",
+                path);
         }
 
         _ = function.Text("description");
@@ -78,7 +80,9 @@ internal sealed class Tools
                 "auto" => names.Count > 0,
                 "none" => false,
                 "required" => names.Count == 0
-                    ? throw new RequestException("tool_choice 'required' needs at least one tool in 'tools'.", "tool_choice")
+                    ? throw new RequestException(
+                        "tool_choice 'required' needs at least one tool in 'tools'.",
+                        "tool_choice")
                     : throw new RequestException(NotYet("'required'")),
                 var other => throw request.Bad(
                     "tool_choice", $"must be auto, none, required or an object that names a function, got '{other}'"),
@@ -87,7 +91,9 @@ internal sealed class Tools
 
         var function = Fields.Of(choice, "tool_choice").Object("function");
         var name = function?.Text("name")
-            ?? throw new RequestException("'tool_choice.function.name' is missing: it must name one of the tools.", "tool_choice");
+            ?? throw new RequestException(
+                "'tool_choice.function.name' is missing: it must name one of the tools.",
+                "tool_choice");
         throw names.Contains(name)
             ? new RequestException(NotYet($"of the function '{name}'"))
             : request.Bad("tool_choice", $"names the function '{name}', which is not among the tools");

@@ -24,7 +24,9 @@ public sealed class OpenAiDotNetTests
             Temperature = 0, MaxOutputTokenCount = 50, IncludeLogProbabilities = true, TopLogProbabilityCount = 2,
         };
 
-        ChatCompletion answer = await Chat(server).CompleteChatAsync([new SystemChatMessage("Be brief."), new UserChatMessage("Hi")], options);
+        ChatCompletion answer = await Chat(server).CompleteChatAsync(
+            [new SystemChatMessage("Be brief."), new UserChatMessage("Hi")],
+            options);
 
         Assert.Equal("Hello 🎉", answer.Content[0].Text);
         Assert.Equal(ChatFinishReason.Stop, answer.FinishReason);

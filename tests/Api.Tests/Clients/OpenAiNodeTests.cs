@@ -16,15 +16,23 @@ public sealed class OpenAiNodeTests
         Skip.IfNot(await IsInstalledAsync(), "node or npm is missing, or the openai package cannot be installed here");
         await using var server = await ClientScript.StartAsync();
 
-        var (code, output, errors) = await RunAsync("node", "run.mjs", new Uri(server.Address, "/v1").ToString(), ClientScript.Key);
+        var (code, output, errors) = await RunAsync(
+            "node",
+            "run.mjs",
+            new Uri(server.Address, "/v1").ToString(),
+            ClientScript.Key);
 
         Assert.True(code == 0, errors);
         var seen = JsonNode.Parse(output)!;
         AssertJson("""{"content":"Hello 🎉","finish":"stop","usage":45}""", seen["whole"]!);
         AssertJson("""["","Hel","lo ","🎉","stop"]""", seen["deltas"]!);
         Assert.Equal(45, (int)seen["streamUsage"]!);
-        AssertJson("""[["function","get_weather",{"city":"Paris"}],["function","get_weather",{"city":"Rome"}]]""", seen["calls"]!);
-        AssertJson("""[["function","get_weather",{"city":"Paris"}],["function","get_weather",{"city":"Rome"}]]""", seen["streamedCalls"]!);
+        AssertJson(
+            """[["function","get_weather",{"city":"Paris"}],["function","get_weather",{"city":"Rome"}]]""",
+            seen["calls"]!);
+        AssertJson(
+            """[["function","get_weather",{"city":"Paris"}],["function","get_weather",{"city":"Rome"}]]""",
+            seen["streamedCalls"]!);
         Assert.True((bool)seen["streamedCallIds"]!);
         Assert.Equal(("tool_calls", "tool_calls"), ((string?)seen["callsFinish"], (string?)seen["streamedFinish"]));
         AssertJson("""["hm, hm","Yes."]""", seen["thought"]!);
@@ -53,7 +61,7 @@ public sealed class OpenAiNodeTests
         try
         {
             return Directory.Exists(Path.Combine(_folder, "node_modules", "openai"))
-                || (await RunAsync("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")).Code == 0;
+                || await InstallAsync() == 0;
         }
         catch (System.ComponentModel.Win32Exception)
         {
@@ -61,11 +69,18 @@ public sealed class OpenAiNodeTests
         }
     }
 
-    private static async Task<(int Code, string Output, string Errors)> RunAsync(string program, params string[] arguments)
+    private static async Task<int> InstallAsync() =>
+        (await RunAsync("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")).Code;
+
+    private static async Task<(int Code, string Output, string Errors)> RunAsync(
+        string program, params string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
-            WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+            WorkingDirectory = _folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
         };
         using var process = Process.Start(start)!;
         process.StandardInput.Close();

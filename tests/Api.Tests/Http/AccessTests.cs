@@ -60,9 +60,14 @@ public sealed class AccessTests
     [InlineData("key", "admin", "Bearer key", 401)]
     [InlineData("key", "admin", "Bearer admin", 200)]
     [InlineData(null, "admin", null, 401)]
-    public async Task Operating_the_server_takes_the_admin_key_if_there_is_one(string? api, string? admin, string? header, int status)
+    public async Task Operating_the_server_takes_the_admin_key_if_there_is_one(
+        string? api,
+        string? admin,
+        string? header,
+        int status)
     {
-        await using var server = await RunningServer.StartAsync(options => options with { ApiKey = api, AdminApiKey = admin });
+        await using var server = await RunningServer.StartAsync(
+            options => options with { ApiKey = api, AdminApiKey = admin });
 
         Assert.Equal(status, await StatusAsync(server, "POST", "/flush_cache", header));
     }
@@ -92,7 +97,10 @@ public sealed class AccessTests
         Assert.Equal(HttpStatusCode.OK, allowed.StatusCode);
         Assert.Equal("https://a.example", allowed.Headers.GetValues("Access-Control-Allow-Origin").Single());
         Assert.Equal("authorization,content-type", allowed.Headers.GetValues("Access-Control-Allow-Headers").Single());
-        Assert.Contains("POST", allowed.Headers.GetValues("Access-Control-Allow-Methods").Single(), StringComparison.Ordinal);
+        Assert.Contains(
+            "POST",
+            allowed.Headers.GetValues("Access-Control-Allow-Methods").Single(),
+            StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
         Assert.Equal("https://a.example", refused.Headers.GetValues("Access-Control-Allow-Origin").Single());
     }
@@ -102,7 +110,8 @@ public sealed class AccessTests
     [InlineData("https://b.example", false)]
     public async Task Origins_can_be_limited(string origin, bool allowed)
     {
-        await using var server = await RunningServer.StartAsync(options => options with { CorsOrigins = ["https://a.example"] });
+        await using var server = await RunningServer.StartAsync(
+            options => options with { CorsOrigins = ["https://a.example"] });
         using var call = new HttpRequestMessage(HttpMethod.Get, "/v1/models");
         call.Headers.Add("Origin", origin);
 
@@ -122,12 +131,15 @@ public sealed class AccessTests
         var (missing, error) = await server.GetAsync("/v1/models/gpt-9");
 
         Assert.Equal(
-            """{"object":"list","data":[{"id":"tiny","object":"model","created":1700000000,"owned_by":"sglang","root":"tiny","parent":null,"max_model_len":1000},{"id":"tiny-alias","object":"model","created":1700000000,"owned_by":"sglang","root":"tiny-alias","parent":null,"max_model_len":1000}]}""",
+            """{"object":"list","data":[{"id":"tiny","object":"model","created":1700000000,"owned_by":"sglan"""
+            + """g","root":"tiny","parent":null,"max_model_len":1000},{"id":"tiny-alias","object":"model","crea"""
+            + """ted":1700000000,"owned_by":"sglang","root":"tiny-alias","parent":null,"max_model_len":1000}]}""",
             list);
         Assert.Equal((HttpStatusCode.OK, "models/tiny"), (found, (string?)JsonNode.Parse(one)!["id"]));
         Assert.Equal((HttpStatusCode.OK, HttpStatusCode.NotFound), (escaped, missing));
         Assert.Equal(
-            """{"error":{"message":"The model 'gpt-9' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}""",
+            """{"error":{"message":"The model 'gpt-9' does not exist","type":"invalid_request_error","para"""
+            + """m":"model","code":"model_not_found"}}""",
             error);
     }
 

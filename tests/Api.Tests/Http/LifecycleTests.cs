@@ -91,7 +91,9 @@ public sealed class LifecycleTests
 
         var events = await server.StreamAsync(Chat, Stream);
 
-        Assert.Equal("""{"error":{"message":"The engine failed: x","type":"server_error","param":null,"code":null}}""", events[^2]);
+        Assert.Equal(
+            """{"error":{"message":"The engine failed: x","type":"server_error","param":null,"code":null}}""",
+            events[^2]);
         Assert.Equal("[DONE]", events[^1]);
     }
 
@@ -99,7 +101,10 @@ public sealed class LifecycleTests
     public async Task An_error_before_the_first_byte_is_a_status()
     {
         await using var server = await RunningServer.StartAsync();
-        server.Engine.Script = request => ScriptedEngine.Say(request, new GenerationFinish.Aborted("The request queue is full.", 503), "");
+        server.Engine.Script = request => ScriptedEngine.Say(
+            request,
+            new GenerationFinish.Aborted("The request queue is full.", 503),
+            "");
 
         var (status, body) = await server.AskAsync(Chat, Stream);
 
@@ -169,7 +174,8 @@ public sealed class LifecycleTests
     [Fact]
     public async Task A_whole_answer_that_is_cut_off_by_the_stop_is_a_503()
     {
-        await using var server = await RunningServer.StartAsync(options => options with { DrainLimit = TimeSpan.FromMilliseconds(1) });
+        await using var server = await RunningServer.StartAsync(
+            options => options with { DrainLimit = TimeSpan.FromMilliseconds(1) });
         server.Engine.SayLater().TryWrite(Chunk("a"));
 
         var answer = server.PostAsync(Chat, Whole);

@@ -42,7 +42,14 @@ public sealed class GenerateTests
         var requests = server.Engine.Requests.Select(request => request.Sampling).ToArray();
         Assert.Equal(128, requests[0].MaxNewTokens);
         Assert.Equal(1, requests[0].Temperature);
-        Assert.Equal((5, 2, 0f, 3, 7L), (requests[1].MaxNewTokens, requests[1].MinNewTokens, requests[1].Temperature, requests[1].TopK, requests[1].Seed!.Value));
+        Assert.Equal(
+            (5, 2, 0f, 3, 7L),
+            (
+                requests[1].MaxNewTokens,
+                requests[1].MinNewTokens,
+                requests[1].Temperature,
+                requests[1].TopK,
+                requests[1].Seed!.Value));
         Assert.Equal(["x"], requests[1].StopStrings);
         Assert.Equal([4], requests[1].StopTokenIds);
         Assert.True(requests[1] is { IgnoreEos: true, NoStopTrim: true, SkipSpecialTokens: false });
@@ -78,7 +85,8 @@ public sealed class GenerateTests
 
         var (_, body) = await server.AskAsync(
             "/generate",
-            """{"text":"Hi","return_logprob":true,"logprob_start_len":0,"top_logprobs_num":2,"return_text_in_logprobs":true}""");
+            """{"text":"Hi","return_logprob":true,"logprob_start_len":0,"top_logprobs_num":2,"return_text_in_"""
+            + """logprobs":true}""");
 
         var info = body["meta_info"]!;
         AssertJson("""[[null,72,"H"],[-0.5,105,"i"]]""", info["input_token_logprobs"]!);
@@ -132,7 +140,10 @@ public sealed class GenerateTests
     public async Task An_aborted_generation_says_so_and_is_no_error()
     {
         await using var server = await RunningServer.StartAsync();
-        server.Engine.Script = request => ScriptedEngine.Say(request, new GenerationFinish.Aborted("The request was aborted.", 499), "part");
+        server.Engine.Script = request => ScriptedEngine.Say(
+            request,
+            new GenerationFinish.Aborted("The request was aborted.", 499),
+            "part");
 
         var (status, body) = await server.AskAsync("/generate", """{"text":"Hi"}""");
 
@@ -147,12 +158,24 @@ public sealed class GenerateTests
     [InlineData("""{"text":"a","input_ids":[1]}""", "Only one of 'text' and 'input_ids' can be given.")]
     [InlineData("""{"text":""}""", "'text' must not be empty.")]
     [InlineData("""{"input_ids":[]}""", "'input_ids' must not be empty.")]
-    [InlineData("""{"input_ids":[1,"x"]}""", "'input_ids[1]' must be a whole number of at most 32 bits, got the string \"x\".")]
-    [InlineData("""{"text":"a","sampling_params":{"temprature":1}}""", "'sampling_params.temprature' is not a sampling parameter; the nearest one is 'temperature'.")]
-    [InlineData("""{"text":"a","sampling_params":[{},{}]}""", "'sampling_params' must have one entry for each of the 1 prompts, got 2.")]
-    [InlineData("""{"text":"a","sampling_params":{"temperature":-1}}""", "temperature must be a finite number of at least 0, got -1.")]
-    [InlineData("""{"text":"a","sampling_params":{"temperature":1e400}}""", "'sampling_params.temperature' must be a finite number, got the number 1e400.")]
-    [InlineData("""{"text":"a","sampling_params":{"regex":"a"}}""", "'sampling_params.regex' is not supported: answers cannot be held to a grammar yet.")]
+    [InlineData(
+        """{"input_ids":[1,"x"]}""",
+        "'input_ids[1]' must be a whole number of at most 32 bits, got the string \"x\".")]
+    [InlineData(
+        """{"text":"a","sampling_params":{"temprature":1}}""",
+        "'sampling_params.temprature' is not a sampling parameter; the nearest one is 'temperature'.")]
+    [InlineData(
+        """{"text":"a","sampling_params":[{},{}]}""",
+        "'sampling_params' must have one entry for each of the 1 prompts, got 2.")]
+    [InlineData(
+        """{"text":"a","sampling_params":{"temperature":-1}}""",
+        "temperature must be a finite number of at least 0, got -1.")]
+    [InlineData(
+        """{"text":"a","sampling_params":{"temperature":1e400}}""",
+        "'sampling_params.temperature' must be a finite number, got the number 1e400.")]
+    [InlineData(
+        """{"text":"a","sampling_params":{"regex":"a"}}""",
+        "'sampling_params.regex' is not supported: answers cannot be held to a grammar yet.")]
     [InlineData("""{"text":"a","return_logprob":1}""", "'return_logprob' must be true or false, got the number 1.")]
     [InlineData("""{"text":"a","image_data":"x"}""", "Model only supports text input; received 'image_data'.")]
     public async Task Bad_requests_are_told_what_is_wrong(string request, string message)

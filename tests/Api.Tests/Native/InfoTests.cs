@@ -57,14 +57,34 @@ public sealed class InfoTests
         var (_, text) = await server.GetAsync("/metrics");
 
         var lines = text.Split('\n');
-        Assert.Contains("""sglang:num_requests_total{engine_type="unified",model_name="tiny",is_streaming="False"} 1""", lines);
-        Assert.Contains("""sglang:num_requests_total{engine_type="unified",model_name="tiny",is_streaming="True"} 2""", lines);
-        Assert.Contains("""sglang:prompt_tokens_total{engine_type="unified",model_name="tiny",is_streaming="True"} 4""", lines);
-        Assert.Contains("""sglang:generation_tokens_total{engine_type="unified",model_name="tiny",is_streaming="True"} 6""", lines);
-        Assert.Contains("""sglang:time_to_first_token_seconds_count{engine_type="unified",model_name="tiny"} 3""", lines);
-        Assert.Contains("""sglang:e2e_request_latency_seconds_count{engine_type="unified",model_name="tiny"} 3""", lines);
-        Assert.Contains(lines, line => line.StartsWith("sglang:num_running_reqs{", StringComparison.Ordinal) && line.EndsWith(" 3", StringComparison.Ordinal));
-        Assert.Contains(lines, line => line.StartsWith("sglang:token_usage{", StringComparison.Ordinal) && line.EndsWith(" 0.25", StringComparison.Ordinal));
+        Assert.Contains(
+            """sglang:num_requests_total{engine_type="unified",model_name="tiny",is_streaming="False"} 1""",
+            lines);
+        Assert.Contains(
+            """sglang:num_requests_total{engine_type="unified",model_name="tiny",is_streaming="True"} 2""",
+            lines);
+        Assert.Contains(
+            """sglang:prompt_tokens_total{engine_type="unified",model_name="tiny",is_streaming="True"} 4""",
+            lines);
+        Assert.Contains(
+            """sglang:generation_tokens_total{engine_type="unified",model_name="tiny",is_streaming="True"} 6""",
+            lines);
+        Assert.Contains(
+            """sglang:time_to_first_token_seconds_count{engine_type="unified",model_name="tiny"} 3""",
+            lines);
+        Assert.Contains(
+            """sglang:e2e_request_latency_seconds_count{engine_type="unified",model_name="tiny"} 3""",
+            lines);
+        Assert.Contains(
+            lines,
+            line => line.StartsWith(
+                "sglang:num_running_reqs{",
+                StringComparison.Ordinal) && line.EndsWith(" 3", StringComparison.Ordinal));
+        Assert.Contains(
+            lines,
+            line => line.StartsWith(
+                "sglang:token_usage{",
+                StringComparison.Ordinal) && line.EndsWith(" 0.25", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -75,7 +95,8 @@ public sealed class InfoTests
         var (_, text) = await server.GetAsync("/metrics");
 
         var lines = text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        var described = lines.Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).Select(line => line.Split(' ')[2]).ToList();
+        var described = lines.Where(
+            line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).Select(line => line.Split(' ')[2]).ToList();
         Assert.Equal(described.Count, described.Distinct().Count());
         Assert.All(
             lines.Where(line => line[0] != '#'),
@@ -111,7 +132,8 @@ public sealed class InfoTests
     [Fact]
     public async Task Health_of_an_engine_that_never_answers_is_bad()
     {
-        await using var server = await RunningServer.StartAsync(options => options with { HealthLimit = TimeSpan.FromMilliseconds(50) });
+        await using var server = await RunningServer.StartAsync(
+            options => options with { HealthLimit = TimeSpan.FromMilliseconds(50) });
         server.Engine.SayLater();
 
         var (status, _) = await server.GetAsync("/health_generate");
@@ -122,7 +144,10 @@ public sealed class InfoTests
 
     [Theory]
     [InlineData("/v1/tokenize", """{"prompt":"Hi"}""", """{"tokens":[72,105],"count":2,"max_model_len":1000}""")]
-    [InlineData("/tokenize", """{"prompt":["Hi","x"]}""", """{"tokens":[[72,105],[120]],"count":[2,1],"max_model_len":1000}""")]
+    [InlineData(
+        "/tokenize",
+        """{"prompt":["Hi","x"]}""",
+        """{"tokens":[[72,105],[120]],"count":[2,1],"max_model_len":1000}""")]
     [InlineData("/tokenize", """{"prompt":""}""", """{"tokens":[],"count":0,"max_model_len":1000}""")]
     [InlineData("/detokenize", """{"tokens":[72,105,256]}""", """{"text":"Hi"}""")]
     [InlineData("/v1/detokenize", """{"tokens":[72,256],"skip_special_tokens":false}""", """{"text":"H<eos>"}""")]
@@ -144,13 +169,18 @@ public sealed class InfoTests
 
         var (_, body) = await server.AskAsync("/tokenize", """{"messages":[{"role":"user","content":"Hi"}]}""");
 
-        var text = new ByteText().Decode([.. body["tokens"]!.AsArray().Select(token => (int)token!)], skipSpecialTokens: false);
+        var text = new ByteText().Decode(
+            [.. body["tokens"]!.AsArray().Select(token => (int)token!)],
+            skipSpecialTokens: false);
         Assert.Equal("user: Hi\nassistant: ", text);
     }
 
     [Theory]
     [InlineData("/tokenize", """{}""", "One of 'prompt' and 'messages' is needed.")]
-    [InlineData("/detokenize", """{}""", "'tokens' is missing: it must be a list of token ids or a list of such lists.")]
+    [InlineData(
+        "/detokenize",
+        """{}""",
+        "'tokens' is missing: it must be a list of token ids or a list of such lists.")]
     [InlineData("/detokenize", """{"tokens":"x"}""", "'tokens' must be a list of token ids, got the string \"x\".")]
     [InlineData("/detokenize", """{"tokens":[5,-1]}""", "'tokens[1]' must be in [0, 257), got -1.")]
     [InlineData("/detokenize", """{"tokens":[257]}""", "'tokens[0]' must be in [0, 257), got 257.")]

@@ -43,7 +43,11 @@ public sealed class AnswerParserTests
     [InlineData("Yes.", ",\"chat_template_kwargs\":{\"enable_thinking\":false}", null, "Yes.")]
     [InlineData("<think>hm</think>Yes.", ",\"separate_reasoning\":false", null, "<think>hm</think>Yes.")]
     [InlineData("hm", ",\"chat_template_kwargs\":{\"force_nonempty_content\":true}", null, "hm")]
-    public async Task Thoughts_of_a_whole_answer_are_set_apart(string text, string fields, string? thoughts, string content)
+    public async Task Thoughts_of_a_whole_answer_are_set_apart(
+        string text,
+        string fields,
+        string? thoughts,
+        string content)
     {
         await using var server = await StartAsync();
         server.Engine.Script = request => ScriptedEngine.Say(request, text);
@@ -57,7 +61,10 @@ public sealed class AnswerParserTests
     [Theory]
     [InlineData("", "hm", "")]
     [InlineData(",\"chat_template_kwargs\":{\"force_nonempty_content\":true}", "hm", "hm")]
-    public async Task Streamed_answers_that_are_all_thoughts_become_content_on_demand(string fields, string thoughts, string content)
+    public async Task Streamed_answers_that_are_all_thoughts_become_content_on_demand(
+        string fields,
+        string thoughts,
+        string content)
     {
         await using var server = await StartAsync();
         server.Engine.Script = request => ScriptedEngine.Say(request, "h", "m");
@@ -82,17 +89,24 @@ public sealed class AnswerParserTests
         var id = (string)JsonNode.Parse(deltas[2])!["tool_calls"]![0]!["id"]!;
         Assert.Matches("^call_[0-9a-f]{24}$", id);
         Assert.Equal(
-            $$$"""{"role":null,"content":null,"reasoning_content":null,"tool_calls":[{"id":"{{{id}}}","index":0,"type":"function","function":{"name":"b","arguments":""}}]}""",
+            $$$"""{"role":null,"content":null,"reasoning_content":null,"tool_calls":[{"id":"{{{id}}}","index":0"""
+            + $$$""","type":"function","function":{"name":"b","arguments":""}}]}""",
             deltas[2]);
         Assert.All(
             deltas.Skip(3).SkipLast(1),
             delta => Assert.StartsWith(
-                """{"role":null,"content":null,"reasoning_content":null,"tool_calls":[{"id":null,"index":0,"type":"function","function":{"name":null,"arguments":""",
+                """{"role":null,"content":null,"reasoning_content":null,"tool_calls":[{"id":null,"index":0,"t"""
+                + """ype":"function","function":{"name":null,"arguments":""",
                 delta, StringComparison.Ordinal));
         Assert.Equal(
             """{"x": 1}""",
-            string.Concat(deltas.Skip(2).SkipLast(1).Select(delta => (string?)JsonNode.Parse(delta)!["tool_calls"]![0]!["function"]!["arguments"])));
-        Assert.EndsWith("""{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls","matched_stop":256}],"usage":null}""", events[^2], StringComparison.Ordinal);
+            string.Concat(
+                deltas.Skip(2).SkipLast(1).Select(
+                    delta => (string?)JsonNode.Parse(delta)!["tool_calls"]![0]!["function"]!["arguments"])));
+        Assert.EndsWith(
+            """{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls","matched_stop":256}],"usage":null}""",
+            events[^2],
+            StringComparison.Ordinal);
         Assert.EndsWith(""","usage":null}""", events[3], StringComparison.Ordinal);
     }
 
@@ -110,7 +124,8 @@ public sealed class AnswerParserTests
         call.AsObject().Remove("id");
         Assert.Equal(
             """{"index":1,"type":"function","function":{"name":"b","arguments":"{\"x\": 1}"}}""",
-            call.ToJsonString(new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+            call.ToJsonString(
+                new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
         Assert.Equal("Look.", (string?)choice["message"]!["content"]);
         Assert.Equal("tool_calls", (string?)choice["finish_reason"]);
         Assert.Null(choice["matched_stop"]);
@@ -137,7 +152,10 @@ public sealed class AnswerParserTests
     public async Task Calls_cut_off_by_the_token_limit_keep_that_reason(bool streaming)
     {
         await using var server = await StartAsync();
-        server.Engine.Script = request => ScriptedEngine.Say(request, new GenerationFinish.Length(9), "</think>" + Call);
+        server.Engine.Script = request => ScriptedEngine.Say(
+            request,
+            new GenerationFinish.Length(9),
+            "</think>" + Call);
 
         string? reason;
         if (streaming)
@@ -173,11 +191,14 @@ public sealed class AnswerParserTests
     public async Task Choices_are_parsed_each_by_itself()
     {
         await using var server = await StartAsync();
-        server.Engine.Script = request => ScriptedEngine.Say(request, request.Id == "r1" ? ["</think>", Call] : ["hm</think>", "Yes."]);
+        server.Engine.Script = request => ScriptedEngine.Say(
+            request,
+            request.Id == "r1" ? ["</think>", Call] : ["hm</think>", "Yes."]);
 
         var events = await server.StreamAsync(Path, $$"""{ {{Hi}},{{Tools}},"stream":true,"n":2}""");
 
-        var finishes = events.SkipLast(1).TakeLast(2).Select(data => (string?)JsonNode.Parse(data)!["choices"]![0]!["finish_reason"]);
+        var finishes = events.SkipLast(1).TakeLast(2).Select(
+            data => (string?)JsonNode.Parse(data)!["choices"]![0]!["finish_reason"]);
         Assert.Equal(["tool_calls", "stop"], finishes);
     }
 
@@ -210,13 +231,20 @@ public sealed class AnswerParserTests
     {
         await using var server = await StartAsync();
 
-        var (_, calls) = await server.AskAsync("/parse_function_call", $$"""{"text":{{JsonValue.Create("Look. " + Call).ToJsonString()}},{{Tools}},"tool_call_parser":"hermes"}""");
-        var (_, thoughts) = await server.AskAsync("/separate_reasoning", """{"text":"<think>hm</think>Yes.","return_blocks":true}""");
+        var (_, calls) = await server.AskAsync(
+            "/parse_function_call",
+            $$"""{"text":{{JsonValue.Create("Look. " + Call).ToJsonString()}},{{Tools}},"tool_call_parser":"her"""
+            + $$"""mes"}""");
+        var (_, thoughts) = await server.AskAsync(
+            "/separate_reasoning",
+            """{"text":"<think>hm</think>Yes.","return_blocks":true}""");
 
         Assert.Equal("""{"normal_text":"Look.","calls":[{"tool_index":1,"name":"b","parameters":"{\"x\": 1}"}]}""",
-            calls.ToJsonString(new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+            calls.ToJsonString(
+                new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
         Assert.Equal(
-            """{"reasoning_text":"hm","text":"Yes.","reasoning_blocks":["hm"],"text_blocks":["Yes."],"blocks":[{"type":"reasoning","text":"hm"},{"type":"text","text":"Yes."}]}""",
+            """{"reasoning_text":"hm","text":"Yes.","reasoning_blocks":["hm"],"text_blocks":["Yes."],"block"""
+            + """s":[{"type":"reasoning","text":"hm"},{"type":"text","text":"Yes."}]}""",
             thoughts.ToJsonString());
     }
 
@@ -259,7 +287,9 @@ public sealed class AnswerParserTests
         public int[] Encode(string text, bool addSpecialTokens) =>
             text == "</think>" ? [End] : _bytes.Encode(text, addSpecialTokens);
 
-        public string Decode(ReadOnlySpan<int> tokens, bool skipSpecialTokens) => _bytes.Decode(tokens, skipSpecialTokens);
+        public string Decode(
+            ReadOnlySpan<int> tokens,
+            bool skipSpecialTokens) => _bytes.Decode(tokens, skipSpecialTokens);
 
         public byte[] BytesOf(int token) => _bytes.BytesOf(token);
     }

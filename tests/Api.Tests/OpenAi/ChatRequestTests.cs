@@ -28,7 +28,9 @@ public sealed class ChatRequestTests
         Assert.Equal("r", request.Id);
         Assert.Equal((7, 2), (sampling.MaxNewTokens, sampling.MinNewTokens));
         Assert.Equal((0.5f, 0.25f, 4, 0.125f), (sampling.Temperature, sampling.TopP, sampling.TopK, sampling.MinP));
-        Assert.Equal((1.5f, -0.5f, 2f), (sampling.RepetitionPenalty, sampling.FrequencyPenalty, sampling.PresencePenalty));
+        Assert.Equal(
+            (1.5f, -0.5f, 2f),
+            (sampling.RepetitionPenalty, sampling.FrequencyPenalty, sampling.PresencePenalty));
         Assert.Equal(1.5f, sampling.LogitBias![5]);
         Assert.Equal(-3, sampling.Seed);
         Assert.Equal(["a"], sampling.StopStrings);
@@ -51,18 +53,31 @@ public sealed class ChatRequestTests
         var sampling = server.Engine.Requests.Select(request => request.Sampling).ToArray();
         Assert.Equal(
             (0.6f, 0.95f, 20, 0.1f, 1.05f),
-            (sampling[0].Temperature, sampling[0].TopP, sampling[0].TopK, sampling[0].MinP, sampling[0].RepetitionPenalty));
+            (
+                sampling[0].Temperature,
+                sampling[0].TopP,
+                sampling[0].TopK,
+                sampling[0].MinP,
+                sampling[0].RepetitionPenalty));
         Assert.Null(sampling[0].MaxNewTokens);
-        Assert.Equal((1f, 1f, -1, 16), (sampling[1].Temperature, sampling[1].TopP, sampling[1].TopK, sampling[1].MaxNewTokens));
+        Assert.Equal(
+            (1f, 1f, -1, 16),
+            (sampling[1].Temperature, sampling[1].TopP, sampling[1].TopK, sampling[1].MaxNewTokens));
     }
 
     [Theory]
     [InlineData("""[{"role":"SYSTEM","content":"a"},{"role":"user","content":"b"}]""", "system: a\nuser: b\n")]
     [InlineData("""[{"role":"developer","content":"a"}]""", "system: a\n")]
-    [InlineData("""[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]""", "user: a b\n")]
-    [InlineData("""[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}]""", "user: \n")]
+    [InlineData(
+        """[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]""",
+        "user: a b\n")]
+    [InlineData(
+        """[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}]""",
+        "user: \n")]
     [InlineData("""[{"role":"assistant","content":"a"}]""", "user: a\n")]
-    [InlineData("""[{"role":"tool","tool_call_id":"x","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]""", "tool: a b\n")]
+    [InlineData(
+        """[{"role":"tool","tool_call_id":"x","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]""",
+        "tool: a b\n")]
     [InlineData("""[{"role":"user","content":"Hé 🎉"}]""", "user: Hé 🎉\n")]
     [InlineData("""[{"role":"user","content":"\ud83c\udf89"}]""", "user: 🎉\n")]
     public async Task Messages_become_a_prompt(string messages, string prompt)
@@ -95,7 +110,8 @@ public sealed class ChatRequestTests
             {%- for call in message.tool_calls or [] %}{{ call.function.arguments.x + 1 }}{% endfor %}{{ message.reasoning_content }}
             {%- endfor %}
             """;
-        await using var server = await RunningServer.StartAsync(model: model => model with { ChatTemplate = ChatTemplate.Parse(template) });
+        await using var server = await RunningServer.StartAsync(
+            model: model => model with { ChatTemplate = ChatTemplate.Parse(template) });
 
         await server.AskAsync(Path,
             """
@@ -132,10 +148,13 @@ public sealed class ChatRequestTests
             options => options with { ChatTemplateDefaults = new JsonObject { ["enable_thinking"] = false } });
 
         await server.AskAsync(Path, """{"messages":[{"role":"user","content":"a"}]}""");
-        await server.AskAsync(Path, """{"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":{"enable_thinking":true}}""");
+        await server.AskAsync(
+            Path,
+            """{"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":{"enable_thinking":true}}""");
 
         Assert.Equal(
-            ["user: a\nassistant (no thoughts): ", "user: a\nassistant: "], server.Engine.Requests.Select(request => Text(request.Prompt)));
+            ["user: a\nassistant (no thoughts): ", "user: a\nassistant: "], server.Engine.Requests.Select(
+                request => Text(request.Prompt)));
     }
 
     [Theory]
@@ -175,11 +194,15 @@ public sealed class ChatRequestTests
     {
         await using var server = await RunningServer.StartAsync();
 
-        var (status, body) = await server.AskAsync(Path, $$"""{"model":"{{name}}","messages":[{"role":"user","content":"a"}]}""");
+        var (status, body) = await server.AskAsync(
+            Path,
+            $$"""{"model":"{{name}}","messages":[{"role":"user","content":"a"}]}""");
 
         Assert.Equal(HttpStatusCode.OK, status);
         Assert.Equal(name, (string?)body["model"]);
     }
 
-    private static string Text(IReadOnlyList<int> tokens) => new ByteText().Decode([.. tokens], skipSpecialTokens: false);
+    private static string Text(IReadOnlyList<int> tokens) => new ByteText().Decode(
+        [.. tokens],
+        skipSpecialTokens: false);
 }

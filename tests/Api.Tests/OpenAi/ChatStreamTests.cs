@@ -18,12 +18,14 @@ public sealed class ChatStreamTests
         var events = await server.StreamAsync(
             Path, """{"messages":[{"role":"user","content":"Hi"}],"stream":true,"rid":"r1","model":"tiny"}""");
 
+        const string none = ""","logprobs":null,"finish_reason":null,"matched_stop":null}""";
         Assert.Equal(
             [
-                Head("""{"index":0,"delta":{"reasoning_content":null,"role":"assistant","content":""},"logprobs":null,"finish_reason":null,"matched_stop":null}""") + "}",
-                Head("""{"index":0,"delta":{"reasoning_content":null,"content":"Hel"},"logprobs":null,"finish_reason":null,"matched_stop":null}""") + "}",
-                Head("""{"index":0,"delta":{"reasoning_content":null,"content":"lo"},"logprobs":null,"finish_reason":null,"matched_stop":null}""") + "}",
-                Head("""{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop","matched_stop":256}""") + ""","usage":null}""",
+                Head("""{"index":0,"delta":{"reasoning_content":null,"role":"assistant","content":""}""" + none) + "}",
+                Head("""{"index":0,"delta":{"reasoning_content":null,"content":"Hel"}""" + none) + "}",
+                Head("""{"index":0,"delta":{"reasoning_content":null,"content":"lo"}""" + none) + "}",
+                Head("""{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop","matched_stop":256}""")
+                    + ""","usage":null}""",
                 "[DONE]",
             ],
             events);
@@ -35,10 +37,15 @@ public sealed class ChatStreamTests
         await using var server = await StartAsync();
 
         var events = await server.StreamAsync(
-            Path, """{"messages":[{"role":"user","content":"Hi"}],"stream":true,"rid":"r1","model":"tiny","stream_options":{"include_usage":true}}""");
+            Path,
+            """
+            {"messages":[{"role":"user","content":"Hi"}],"stream":true,"rid":"r1","model":"tiny",
+            "stream_options":{"include_usage":true}}
+            """);
 
         Assert.Equal(
-            Head("") + ""","usage":{"prompt_tokens":20,"total_tokens":23,"completion_tokens":3,"prompt_tokens_details":null,"reasoning_tokens":0}}""",
+            Head("") + ""","usage":{"prompt_tokens":20,"total_tokens":23,"completion_tokens":3,"""
+                + "\"prompt_tokens_details\":null,\"reasoning_tokens\":0}}",
             events[^2]);
         Assert.Equal("[DONE]", events[^1]);
     }
@@ -46,5 +53,6 @@ public sealed class ChatStreamTests
     private static string Head(string choice) =>
         $$"""{"id":"r1","object":"chat.completion.chunk","created":1700000000,"model":"tiny","choices":[{{choice}}]""";
 
-    private static Task<RunningServer> StartAsync() => RunningServer.StartAsync(options => options with { Clock = _clock });
+    private static Task<RunningServer> StartAsync() => RunningServer.StartAsync(
+        options => options with { Clock = _clock });
 }

@@ -14,7 +14,9 @@ public sealed class ChatWholeTests
     {
         await using var server = await RunningServer.StartAsync(options => options with { Clock = new FixedClock() });
 
-        var (status, body) = await server.AskAsync(Path, """{"messages":[{"role":"user","content":"Hi"}],"rid":"r1"}""");
+        var (status, body) = await server.AskAsync(
+            Path,
+            """{"messages":[{"role":"user","content":"Hi"}],"rid":"r1"}""");
 
         Assert.Equal(HttpStatusCode.OK, status);
         AssertJson(
@@ -62,7 +64,10 @@ public sealed class ChatWholeTests
     public async Task An_abort_by_the_server_is_an_error()
     {
         await using var server = await RunningServer.StartAsync();
-        server.Engine.Script = request => ScriptedEngine.Say(request, new GenerationFinish.Aborted("The server is shutting down.", 503), "part");
+        server.Engine.Script = request => ScriptedEngine.Say(
+            request,
+            new GenerationFinish.Aborted("The server is shutting down.", 503),
+            "part");
 
         var (status, body) = await server.AskAsync(Path, """{"messages":[{"role":"user","content":"Hi"}]}""");
 
@@ -76,9 +81,13 @@ public sealed class ChatWholeTests
         await using var server = await RunningServer.StartAsync();
         server.Engine.Script = request => ScriptedEngine.Say(request, $"{request.Sampling.Seed}");
 
-        var (_, body) = await server.AskAsync(Path, """{"messages":[{"role":"user","content":"Hi"}],"n":3,"seed":5,"rid":"r"}""");
+        var (_, body) = await server.AskAsync(
+            Path,
+            """{"messages":[{"role":"user","content":"Hi"}],"n":3,"seed":5,"rid":"r"}""");
 
-        Assert.Equal(["5", "6", "7"], body["choices"]!.AsArray().Select(choice => (string?)choice!["message"]!["content"]));
+        Assert.Equal(
+            ["5", "6", "7"],
+            body["choices"]!.AsArray().Select(choice => (string?)choice!["message"]!["content"]));
         Assert.Equal([0, 1, 2], body["choices"]!.AsArray().Select(choice => (int)choice!["index"]!));
         Assert.Equal((20, 6), ((int)body["usage"]!["prompt_tokens"]!, (int)body["usage"]!["completion_tokens"]!));
         Assert.Equal(["r", "r_1", "r_2"], server.Engine.Requests.Select(request => request.Id));
@@ -94,9 +103,12 @@ public sealed class ChatWholeTests
             Path, """{"messages":[{"role":"user","content":"Hi"}],"logprobs":true,"top_logprobs":1}""");
 
         var content = body["choices"]![0]!["logprobs"]!["content"]!.AsArray();
-        Assert.Equal([[0xC3], [0xA9], [.. "<eos>"u8]], content.Select(token => token!["bytes"]!.AsArray().Select(value => (byte)value!).ToArray()));
+        Assert.Equal(
+            [[0xC3], [0xA9], [.. "<eos>"u8]],
+            content.Select(token => token!["bytes"]!.AsArray().Select(value => (byte)value!).ToArray()));
         AssertJson(
-            """{"token":"<eos>","bytes":[60,101,111,115,62],"logprob":-0.5,"top_logprobs":[{"token":"\u0000","bytes":[0],"logprob":-0.5}]}""",
+            """{"token":"<eos>","bytes":[60,101,111,115,62],"logprob":-0.5,"top_logprobs":[{"token":"\u000"""
+            + """0","bytes":[0],"logprob":-0.5}]}""",
             content[2]!);
     }
 
@@ -105,9 +117,13 @@ public sealed class ChatWholeTests
     {
         await using var server = await RunningServer.StartAsync();
 
-        var (_, body) = await server.AskAsync(Path, """{"messages":[{"role":"user","content":"Hi"}],"logprobs":true}""");
+        var (_, body) = await server.AskAsync(
+            Path,
+            """{"messages":[{"role":"user","content":"Hi"}],"logprobs":true}""");
 
-        Assert.All(body["choices"]![0]!["logprobs"]!["content"]!.AsArray(), token => Assert.Empty(token!["top_logprobs"]!.AsArray()));
+        Assert.All(
+            body["choices"]![0]!["logprobs"]!["content"]!.AsArray(),
+            token => Assert.Empty(token!["top_logprobs"]!.AsArray()));
     }
 
     [Fact]
@@ -123,7 +139,9 @@ public sealed class ChatWholeTests
             },
         }.ToAsyncEnumerable();
 
-        var (_, body) = await server.AskAsync(Path, """{"messages":[{"role":"user","content":"Hi"}],"logprobs":true}""");
+        var (_, body) = await server.AskAsync(
+            Path,
+            """{"messages":[{"role":"user","content":"Hi"}],"logprobs":true}""");
 
         Assert.Equal(-9999, (double)body["choices"]![0]!["logprobs"]!["content"]![0]!["logprob"]!);
     }

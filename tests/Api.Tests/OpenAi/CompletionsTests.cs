@@ -39,7 +39,9 @@ public sealed class CompletionsTests
         var (status, _) = await server.AskAsync(Path, $$"""{"prompt":{{prompt}}}""");
 
         Assert.Equal(HttpStatusCode.OK, status);
-        Assert.Equal(expected, string.Join(';', server.Engine.Requests.Select(request => string.Join(',', request.Prompt))));
+        Assert.Equal(
+            expected,
+            string.Join(';', server.Engine.Requests.Select(request => string.Join(',', request.Prompt))));
     }
 
     [Fact]
@@ -50,7 +52,9 @@ public sealed class CompletionsTests
 
         var (_, body) = await server.AskAsync(Path, """{"prompt":[[1],[2,2]],"n":2,"seed":1}""");
 
-        Assert.Equal(["1/1", "1/2", "2/1", "2/2"], body["choices"]!.AsArray().Select(choice => (string?)choice!["text"]));
+        Assert.Equal(
+            ["1/1", "1/2", "2/1", "2/2"],
+            body["choices"]!.AsArray().Select(choice => (string?)choice!["text"]));
         Assert.Equal(3, (int)body["usage"]!["prompt_tokens"]!);
     }
 
@@ -125,21 +129,31 @@ public sealed class CompletionsTests
         var events = await server.StreamAsync(
             Path, """{"prompt":"Hi","stream":true,"stream_options":{"continuous_usage_stats":true}}""");
 
-        Assert.Equal([1, 2], events.SkipLast(1).Select(data => (int)JsonNode.Parse(data)!["usage"]!["completion_tokens"]!));
+        Assert.Equal(
+            [1, 2],
+            events.SkipLast(1).Select(data => (int)JsonNode.Parse(data)!["usage"]!["completion_tokens"]!));
     }
 
     [Theory]
-    [InlineData("""{}""", "'prompt' is missing: it must be a string, a list of strings, a list of token ids or a list of such lists.")]
+    [InlineData(
+        """{}""",
+        "'prompt' is missing: it must be a string, a list of strings, a list of token ids or a list of such lists.")]
     [InlineData("""{"prompt":""}""", "Prompt cannot be empty")]
     [InlineData("""{"prompt":[]}""", "Prompt cannot be empty")]
     [InlineData("""{"prompt":[[]]}""", "Prompt cannot be empty")]
     [InlineData("""{"prompt":["a",1]}""", "'prompt[1]' must be a string or a list of token ids, got the number 1.")]
-    [InlineData("""{"prompt":[1,"a"]}""", "'prompt[1]' must be a whole number of at most 32 bits, got the string \"a\".")]
-    [InlineData("""{"prompt":{}}""", "'prompt' must be a string, a list of strings, a list of token ids or a list of such lists, got an object.")]
+    [InlineData(
+        """{"prompt":[1,"a"]}""",
+        "'prompt[1]' must be a whole number of at most 32 bits, got the string \"a\".")]
+    [InlineData(
+        """{"prompt":{}}""",
+        "'prompt' must be a string, a list of strings, a list of token ids or a list of such lists, got an object.")]
     [InlineData("""{"prompt":"a","max_tokens":0}""", "'max_tokens' must be at least 1, got 0.")]
     [InlineData("""{"prompt":"a","logprobs":-1}""", "'logprobs' must be at least 0, got -1.")]
     [InlineData("""{"prompt":"a","logprobs":21}""", "'logprobs' must be in [0, 20], got 21.")]
-    [InlineData("""{"prompt":"a","suffix":"b"}""", "'suffix' is not supported: this model has no template for filling in the middle.")]
+    [InlineData(
+        """{"prompt":"a","suffix":"b"}""",
+        "'suffix' is not supported: this model has no template for filling in the middle.")]
     [InlineData("""{"prompt":"a","min_tokens":17}""", "min_new_tokens must be in [0, max_new_tokens (16)], got 17.")]
     public async Task Bad_requests_are_told_what_is_wrong(string request, string message)
     {
@@ -151,7 +165,8 @@ public sealed class CompletionsTests
         Assert.Equal(message, (string?)body["error"]!["message"]);
     }
 
-    private static Task<RunningServer> StartAsync() => RunningServer.StartAsync(options => options with { Clock = new FixedClock() });
+    private static Task<RunningServer> StartAsync() => RunningServer.StartAsync(
+        options => options with { Clock = new FixedClock() });
 
     private static void AssertJson(string expected, JsonNode actual) =>
         Assert.Equal(JsonNode.Parse(expected)!.ToJsonString(), actual.ToJsonString());

@@ -11,7 +11,9 @@ internal sealed class ByteText : IModelText
 
     public const int Vocabulary = 257;
 
-    public int[] Encode(string text, bool addSpecialTokens) => [.. Encoding.UTF8.GetBytes(text).Select(value => (int)value)];
+    public int[] Encode(
+        string text,
+        bool addSpecialTokens) => [.. Encoding.UTF8.GetBytes(text).Select(value => (int)value)];
 
     public string Decode(ReadOnlySpan<int> tokens, bool skipSpecialTokens)
     {

@@ -49,10 +49,16 @@ internal sealed class ScriptedEngine : IEngine
     public static IAsyncEnumerable<GenerationChunk> Say(GenerationRequest request, params string[] pieces) =>
         Pieces(request, new GenerationFinish.StopToken(ByteText.Eos), pieces).ToAsyncEnumerable();
 
-    public static IAsyncEnumerable<GenerationChunk> Say(GenerationRequest request, GenerationFinish finish, params string[] pieces) =>
+    public static IAsyncEnumerable<GenerationChunk> Say(
+        GenerationRequest request,
+        GenerationFinish finish,
+        params string[] pieces) =>
         Pieces(request, finish, pieces).ToAsyncEnumerable();
 
-    public static IEnumerable<GenerationChunk> Pieces(GenerationRequest request, GenerationFinish finish, params string[] pieces)
+    public static IEnumerable<GenerationChunk> Pieces(
+        GenerationRequest request,
+        GenerationFinish finish,
+        params string[] pieces)
     {
         var count = 0;
         foreach (var (index, piece) in pieces.Index())
@@ -69,7 +75,8 @@ internal sealed class ScriptedEngine : IEngine
             {
                 Text = piece,
                 Tokens = tokens,
-                Logprobs = request.ReturnLogprobs ? [.. tokens.Select(token => Logprob(token, request.TopLogprobs))] : [],
+                Logprobs = request.ReturnLogprobs ? [.. tokens.Select(
+                    token => Logprob(token, request.TopLogprobs))] : [],
                 PromptLogprobs = index == 0 && request is { ReturnLogprobs: true, PromptLogprobStart: >= 0 }
                     ? [.. request.Prompt.Index().Skip(request.PromptLogprobStart).Select(entry => entry.Index == 0
                         ? new TokenLogprob(entry.Item, null, null)
