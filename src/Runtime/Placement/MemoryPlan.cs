@@ -8,8 +8,7 @@ namespace LsglangSharp.Runtime.Placement;
 /// <summary>
 /// Where the memory goes, decided before a byte is loaded. <paramref name="DeviceWeightBytes"/> and
 /// <paramref name="ExpertWeightBytes"/>: weights by residency; <paramref name="ScratchBytes"/>: activations of the
-/// largest step;
-/// <paramref name="CachedTokens"/>: slots of the cache, whole pages.
+/// largest step; <paramref name="CachedTokens"/>: slots of the cache, whole pages.
 /// </summary>
 public sealed record MemoryPlan(
     long DeviceWeightBytes,
