@@ -73,7 +73,7 @@ public sealed record EngineOptions
             double.IsFinite(Scheduling.Conservativeness) && Scheduling.Conservativeness >= 0,
             $"--schedule-conservativeness must be a finite number of at least 0, got {Scheduling.Conservativeness}.");
         Demand(
-            !Scheduling.Priorities || Scheduling.Policy is SchedulePolicy.Fcfs or SchedulePolicy.Lof,
+            !Scheduling.Priorities || Scheduling.Policy is SchedulePolicy.Fcfs or SchedulePolicy.Lof or SchedulePolicy.Priority,
             "--enable-priority-scheduling needs --schedule-policy fcfs or lof.");
         Demand(
             Scheduling.Priorities || Scheduling.Retraction != RetractionPolicy.Priority,

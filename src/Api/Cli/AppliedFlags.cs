@@ -16,7 +16,9 @@ internal static class AppliedFlags
         "--incremental-streaming-output", "--stream-output", "--stream-interval", "--max-running-requests",
         "--max-queued-requests", "--max-total-tokens", "--chunked-prefill-size", "--max-prefill-tokens", "--mem-fraction-static",
         "--schedule-policy", "--enable-priority-scheduling", "--page-size", "--disable-radix-cache", "--random-seed",
-        "--skip-server-warmup", "--log-level",
+        "--skip-server-warmup", "--log-level", "--retraction-policy", "--schedule-conservativeness",
+        "--disable-priority-preemption", "--priority-scheduling-preemption-threshold",
+        "--schedule-low-priority-values-first", "--watchdog-timeout",
     };
 
     /// <summary>Flags whose effect is how it works here anyway.</summary>
@@ -42,7 +44,6 @@ internal static class AppliedFlags
         ["--sampling-backend"] = value => value == "pytorch",
         ["--radix-eviction-policy"] = value => value == "lru",
         ["--quantization"] = value => value == "unquant",
-        ["--retraction-policy"] = value => value == "length",
         ["--num-continuous-decode-steps"] = value => value == "1",
     };
 

@@ -2,7 +2,6 @@ using LsglangSharp.Runtime;
 using LsglangSharp.Runtime.Models;
 using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
-using LsglangSharp.Runtime.Scheduling;
 using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Api.Cli;
@@ -27,17 +26,9 @@ internal static class MemoryBudget
             var size => size.Value,
         },
         StreamInterval = settings.StreamInterval,
-        Scheduling = new SchedulerOptions
-        {
-            Policy = settings.SchedulePolicy switch
-            {
-                "lpm" => SchedulePolicy.Lpm,
-                "lof" => SchedulePolicy.Lof,
-                _ => SchedulePolicy.Fcfs,
-            },
-            Priorities = settings.EnablePriorityScheduling,
-            PrefixCache = !settings.DisableRadixCache,
-        },
+        Scheduling = settings.Scheduling,
+        LowPriorityValuesFirst = settings.LowPriorityValuesFirst,
+        StepSecondsMax = settings.WatchdogSeconds ?? new EngineOptions().StepSecondsMax,
     };
 
     /// <summary>The engine's limits, or the complaint that the model does not fit.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Runtime.Scheduling;
 
 namespace LsglangSharp.Api.Cli;
 
@@ -81,13 +82,13 @@ internal sealed record ServeSettings
 
     public double? MemFractionStatic { get; init; }
 
-    public string SchedulePolicy { get; init; } = "fcfs";
+    public SchedulerOptions Scheduling { get; init; } = new();
 
-    public bool EnablePriorityScheduling { get; init; }
+    public bool LowPriorityValuesFirst { get; init; }
+
+    public double? WatchdogSeconds { get; init; }
 
     public int? PageSize { get; init; }
-
-    public bool DisableRadixCache { get; init; }
 
     public int? RandomSeed { get; init; }
 
@@ -149,10 +150,10 @@ internal sealed record ServeSettings
             ChunkedPrefillSize = flags.Count("--chunked-prefill-size", -1),
             MaxPrefillTokens = flags.Count("--max-prefill-tokens", 1) ?? 16384,
             MemFractionStatic = flags.Fraction("--mem-fraction-static"),
-            SchedulePolicy = flags.Text("--schedule-policy") ?? "fcfs",
-            EnablePriorityScheduling = flags.IsSet("--enable-priority-scheduling"),
+            Scheduling = SchedulingFlags.Read(flags),
+            LowPriorityValuesFirst = flags.IsSet("--schedule-low-priority-values-first"),
+            WatchdogSeconds = flags.Number("--watchdog-timeout", 0),
             PageSize = flags.Count("--page-size", 1, 1024),
-            DisableRadixCache = flags.IsSet("--disable-radix-cache"),
             RandomSeed = flags.Count("--random-seed", 0),
             SkipWarmup = flags.IsSet("--skip-server-warmup"),
             LogLevel = flags.Text("--log-level") ?? "info",
@@ -186,10 +187,6 @@ internal sealed record ServeSettings
         Require(KvCacheDtype is "auto" or "bf16" or "bfloat16",
             $"--kv-cache-dtype {KvCacheDtype} is not supported yet; auto and bfloat16 are.");
         Require(ChunkedPrefillSize != 0, "--chunked-prefill-size must be at least 1, or -1 for no chunking, got 0.");
-        Require(SchedulePolicy is "fcfs" or "lpm" or "lof" or "priority" or "random",
-            $"--schedule-policy {SchedulePolicy} is not supported; fcfs, lpm, lof, random and priority are.");
-        Require(!EnablePriorityScheduling || SchedulePolicy is "fcfs" or "lof" or "priority",
-            $"--enable-priority-scheduling needs --schedule-policy fcfs or lof, got {SchedulePolicy}.");
         Require(SslKeyFile is null == SslCertFile is null,
             "--ssl-keyfile and --ssl-certfile go together; only one of them was given.");
         Require(!SkipTokenizer || (ToolCallParser is null && ReasoningParser is null),
@@ -236,6 +233,19 @@ internal sealed class FlagReader(Dictionary<string, IReadOnlyList<string>> value
             ? (int)number
             : throw new ConfigurationException(
                 $"{name} must be {(most == int.MaxValue ? $"at least {least}" : $"from {least} to {most}")}, got {text}.");
+    }
+
+    public double? Number(string name, double least)
+    {
+        if (Text(name) is not { } text)
+        {
+            return null;
+        }
+
+        var number = double.Parse(text, CultureInfo.InvariantCulture);
+        return double.IsFinite(number) && number >= least
+            ? number
+            : throw new ConfigurationException($"{name} must be a finite number of at least {least}, got {text}.");
     }
 
     public double? Fraction(string name)

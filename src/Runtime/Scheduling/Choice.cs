@@ -13,7 +13,7 @@ public static class Choice
     public static int Next(IReadOnlyList<Sequence> waiting, SchedulerOptions options)
     {
         var byPriority = options.Priorities || options.Policy == SchedulePolicy.Priority;
-        var byOther = options.Policy is SchedulePolicy.Lpm or SchedulePolicy.Lof;
+        var byOther = options.Policy is SchedulePolicy.Lpm or SchedulePolicy.Lof or SchedulePolicy.Random;
         if (!byPriority && (!byOther || waiting[0].Overtaken >= OvertakenMax))
         {
             return 0;
@@ -77,8 +77,16 @@ public static class Choice
         {
             SchedulePolicy.Lpm => later.CachedHint > earlier.CachedHint,
             SchedulePolicy.Lof => later.NewTokensMax > earlier.NewTokensMax,
+            SchedulePolicy.Random => Lot(later) > Lot(earlier),
             _ => false,
         };
+    }
+
+    /// <summary>A number drawn by the order of arrival: two rounds of a mixing function.</summary>
+    private static ulong Lot(Sequence sequence)
+    {
+        var product = ((ulong)sequence.Order + 1) * 0x9e3779b97f4a7c15;
+        return (product ^ (product >> 32)) * 0xbf58476d1ce4e5b9;
     }
 
     private static bool GoesBack(Sequence left, Sequence right, RetractionPolicy policy)

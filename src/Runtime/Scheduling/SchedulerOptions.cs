@@ -14,6 +14,9 @@ public enum SchedulePolicy
 
     /// <summary>The highest priority first.</summary>
     Priority,
+
+    /// <summary>Anyone, in an order that depends on nothing but the arrival.</summary>
+    Random,
 }
 
 /// <summary>Who is sent back to the queue when the KV cache is full.</summary>

@@ -1,5 +1,6 @@
 using LsglangSharp.Api.Cli;
 using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Runtime.Scheduling;
 
 namespace LsglangSharp.Api.Tests.Cli;
 
@@ -14,10 +15,43 @@ public sealed class FlagTests
         Assert.Equal("127.0.0.1", settings.Host);
         Assert.Equal(30000, settings.Port);
         Assert.Equal("auto", settings.Dtype);
-        Assert.Equal("fcfs", settings.SchedulePolicy);
+        Assert.Equal(SchedulePolicy.Fcfs, settings.Scheduling.Policy);
         Assert.Null(settings.ModelPath);
         Assert.Empty(settings.Warnings);
     }
+
+    [Fact]
+    public void Scheduling_flags_reach_the_scheduler()
+    {
+        var settings = ServeSettings.Parse(
+            ("--schedule-policy lof --enable-priority-scheduling --retraction-policy priority --schedule-conservativeness 0.3 "
+            + "--disable-priority-preemption --priority-scheduling-preemption-threshold 4 --disable-radix-cache "
+            + "--schedule-low-priority-values-first --watchdog-timeout 12.5").Split(' '));
+
+        var options = MemoryBudget.EngineOptions(settings);
+
+        Assert.Empty(settings.Warnings);
+        Assert.Equal(
+            new SchedulerOptions
+            {
+                Policy = SchedulePolicy.Lof,
+                Priorities = true,
+                Retraction = RetractionPolicy.Priority,
+                Conservativeness = 0.3,
+                PriorityPreemption = false,
+                PriorityPreemptionThreshold = 4,
+                PrefixCache = false,
+            },
+            options.Scheduling);
+        Assert.True(options.LowPriorityValuesFirst);
+        Assert.Equal(12.5, options.StepSecondsMax);
+    }
+
+    [Theory]
+    [InlineData("--schedule-policy dfs-weight", "fcfs, lpm, lof, random, priority")]
+    [InlineData("--schedule-conservativeness -1", "at least 0")]
+    public void Scheduling_flags_that_cannot_apply_say_what_can(string line, string part) =>
+        Assert.Contains(part, Assert.Throws<ConfigurationException>(() => ServeSettings.Parse(line.Split(' '))).Message);
 
     [Theory]
     [InlineData("MODEL --port 8070")]

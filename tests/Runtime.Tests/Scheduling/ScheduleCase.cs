@@ -65,7 +65,7 @@ internal sealed record ScheduleCase(
             Priorities = priorities,
             Policy = priorities
                 ? (SchedulePolicy)(2 * random.Next(2))
-                : (SchedulePolicy)random.Next(4),
+                : (SchedulePolicy)random.Next(5),
             Retraction = priorities ? (RetractionPolicy)random.Next(2) : RetractionPolicy.Length,
             PriorityPreemption = random.Next(4) != 0,
             PriorityPreemptionThreshold = random.Next(1, 12),

@@ -193,6 +193,24 @@ public sealed class SchedulerTests
         Assert.Equal(SequenceState.Waiting, brief.State);
     }
 
+    [Fact]
+    public void A_random_order_is_another_one_and_leaves_nobody_out()
+    {
+        var scheduler = new Scheduler(
+            _limits with { RunningMax = 1 }, new SchedulerOptions { Policy = SchedulePolicy.Random });
+        var sequences = Enumerable.Range(0, 30).Select(i => Add(scheduler, 4, first: 100 * i)).ToList();
+        var order = new List<int>();
+        while (scheduler.HasWork)
+        {
+            Step(scheduler);
+            order.Add(sequences.IndexOf(scheduler.Running[0]));
+            scheduler.End(scheduler.Running[0]);
+        }
+
+        Assert.NotEqual(Enumerable.Range(0, 30), order);
+        Assert.Equal(Enumerable.Range(0, 30), order.Order());
+    }
+
     [Theory]
     [InlineData(9, true, false)]
     [InlineData(10, true, true)]

@@ -55,7 +55,7 @@ internal static class BenchCommand
         return settings with
         {
             SkipTokenizer = true,
-            DisableRadixCache = true,
+            Scheduling = settings.Scheduling with { PrefixCache = false },
             MaxRunningRequests = settings.MaxRunningRequests ?? Math.Max(batch, 1),
             MaxTotalTokens = settings.MaxTotalTokens ?? Math.Max(KvTokensMin, checked(batch * tokens)),
         };
