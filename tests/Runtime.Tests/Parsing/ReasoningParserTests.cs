@@ -111,8 +111,16 @@ public sealed class ReasoningParserTests
     [InlineData("Qwen-QwQ-32B.jinja", "qwen25", "mimo")]
     [InlineData("NousResearch-Hermes-3-Llama-3.1-8B-tool_use.jinja", "qwen25", null)]
     [InlineData("google-gemma-2-2b-it.jinja", null, null)]
-    [InlineData("llama-cpp-deepseek-r1.jinja", null, "deepseek-r1")]
-    [InlineData("GLM-4.6.jinja", null, "glm45")]
+    [InlineData("llama-cpp-deepseek-r1.jinja", "deepseekv3", "deepseek-r1")]
+    [InlineData("deepseek-ai-DeepSeek-V3.1.jinja", "deepseekv31", "deepseek-v3")]
+    [InlineData("GLM-4.6.jinja", "glm45", "glm45")]
+    [InlineData("GLM-4.7-Flash.jinja", "glm47", "glm45")]
+    [InlineData("Kimi-K2-Thinking.jinja", "kimi_k2", "kimi_k2")]
+    [InlineData("MiniMax-M2.jinja", "minimax-m2", "minimax")]
+    [InlineData("Qwen3-Coder.jinja", "qwen3_coder", null)]
+    [InlineData("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16.jinja", "qwen3_coder", "nemotron_3")]
+    [InlineData("mistralai-Mistral-Nemo-Instruct-2407.jinja", "mistral", null)]
+    [InlineData("meta-llama-Llama-3.3-70B-Instruct.jinja", "llama3", null)]
     public void A_chat_template_tells_which_parsers_it_needs(string file, string? toolCalls, string? reasoning)
     {
         Skip.If(Repository.Shared is null, "reference data is not here");

@@ -44,9 +44,12 @@ public sealed class ToolCallGoldenTests
         Assert.True(failures.Count == 0, $"{failures.Count} differ:\n{string.Join('\n', failures.Take(8))}");
     }
 
-    /// <summary>Rows that record a stream in which the reference shows a call as text, which is not to be copied.</summary>
+    /// <summary>
+    /// Rows whose stream is not to be copied: in one the reference shows a call as text, in the other it passes an
+    /// unknown tool on that its whole parse, and its stream where a known call follows, drop.
+    /// </summary>
     private static bool IsDefect(string name, JsonObject row) =>
-        name == "mistral" && (string)row["label"]! == "truncated_second";
+        (name, (string)row["label"]!) is ("mistral", "truncated_second") or ("glm47", "unknown_tool");
 
     private static List<ToolDefinition> Tools(JsonObject row) => [.. row["tools"]!.AsArray().Select(tool =>
         new ToolDefinition((string)tool!["function"]!["name"]!, tool["function"]!["parameters"]?.AsObject()))];
