@@ -51,7 +51,7 @@ TEST(RouteTest, Keeps_the_best_by_falling_weight) {
                     for (int t = 0; t < rows; ++t) {
                         std::vector<int> order(static_cast<std::size_t>(experts));
                         for (int e = 0; e < experts; ++e) order[static_cast<std::size_t>(e)] = e;
-                        std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return x.at(t, a) > x.at(t, b); });
+                        std::sort(order.begin(), order.end(), [&](int a, int b) { return x.at(t, a) > x.at(t, b); });
                         double sum = 0;
                         for (int i = 0; i < k; ++i) sum += score(x, t, order[static_cast<std::size_t>(i)], scoring);
                         for (int i = 0; i < k; ++i) {
