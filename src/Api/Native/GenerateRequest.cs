@@ -63,7 +63,8 @@ internal sealed record GenerateRequest
             {
                 Id = RequestIds.ForChoice(ids[prompt], index % choices),
                 Prompt = prompts[prompt],
-                Sampling = SamplingFields.ForChoice(sampling[prompt].Options, index % choices),
+                Sampling = SamplingFields.ForChoice(
+                    NativeSampling.Limited(sampling[prompt].Options, prompts[prompt].Length, server), index % choices),
                 ReturnLogprobs = wantsLogprobs[prompt],
                 PromptLogprobStart = wantsLogprobs[prompt] ? starts?[prompt] ?? -1 : -1,
                 TopLogprobs = wantsLogprobs[prompt] ? tops?[prompt] ?? 0 : 0,

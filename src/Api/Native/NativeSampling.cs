@@ -25,7 +25,7 @@ internal static class NativeSampling
         const string name = "sampling_params";
         if (request.Any(name) is not { } given)
         {
-            var defaults = (new SamplingOptions { MaxNewTokens = NewTokensDefault }, 1);
+            var defaults = (new SamplingOptions(), 1);
             return [.. Enumerable.Repeat(defaults, prompts)];
         }
 
@@ -46,6 +46,17 @@ internal static class NativeSampling
                 $"'{name}' must have one entry for each of the {prompts} prompts, got {given.GetArrayLength()}.", name);
     }
 
+    /// <summary>
+    /// Who names no limit gets the default one, or what the context has room for: not being told that the default is too large.
+    /// </summary>
+    public static SamplingOptions Limited(SamplingOptions options, int promptTokens, ServerContext server) =>
+        options.MaxNewTokens is null
+            ? options with
+            {
+                MaxNewTokens = Math.Clamp(server.Engine.Facts.ContextLength - promptTokens, 1, NewTokensDefault),
+            }
+            : options;
+
     private static (SamplingOptions Options, int Choices) Read(Fields values, ServerContext server)
     {
         foreach (var entry in values.Element.EnumerateObject())
@@ -58,7 +69,7 @@ internal static class NativeSampling
         }
 
         SamplingFields.RefuseUnsupported(values);
-        var tokensMax = values.Integer("max_new_tokens", least: 0) ?? NewTokensDefault;
+        var tokensMax = values.Integer("max_new_tokens", least: 0);
         var options = SamplingFields.ReadUnchecked(values, tokensMax, new SamplingDefaults(), server) with
         {
             MinNewTokens = values.Integer("min_new_tokens", least: 0) ?? 0,

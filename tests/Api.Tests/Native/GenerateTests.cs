@@ -57,6 +57,17 @@ public sealed class GenerateTests
     }
 
     [Fact]
+    public async Task The_default_limit_gives_way_to_a_long_prompt()
+    {
+        await using var server = await RunningServer.StartAsync();
+        var prompt = string.Join(',', Enumerable.Repeat(1, server.Engine.Facts.ContextLength - 10));
+
+        await server.AskAsync("/generate", $$"""{"input_ids":[{{prompt}}]}""");
+
+        Assert.Equal(10, server.Engine.Requests.Single().Sampling.MaxNewTokens);
+    }
+
+    [Fact]
     public async Task Batches_and_choices_come_as_a_list_prompt_by_prompt()
     {
         await using var server = await RunningServer.StartAsync();
