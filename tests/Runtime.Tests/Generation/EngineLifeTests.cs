@@ -189,6 +189,28 @@ public sealed class EngineLifeTests
     }
 
     [Fact]
+    public async Task A_step_that_takes_too_long_shows_as_a_fault_as_long_as_it_does()
+    {
+        using var gate = new Gate();
+        using var engine = Gated(gate, new EngineOptions { StepSecondsMax = 1e-3 });
+        var running = Engines.Read(engine.Submit(Engines.Request("a", _prompt, 5)).Chunks!);
+        await gate.Arrived();
+
+        while (engine.Load.Fault is null)
+        {
+            await Task.Delay(1);
+        }
+
+        Assert.Contains("A step has been running", engine.Load.Fault);
+        gate.Open();
+        await running;
+        while (engine.Load.Fault is not null)
+        {
+            await Task.Delay(1);
+        }
+    }
+
+    [Fact]
     public async Task Numbers_that_are_not_numbers_end_only_their_request()
     {
         var limits = Engines.Limits();
