@@ -142,7 +142,7 @@ class Bench {
     void print(const Case& one, const Case* bound) const {
         std::printf("%-44s best %8.1f  median %8.1f %s", one.name.c_str(), best(one.rates), median(one.rates),
                     one.reads ? "GB/s   " : "GFLOP/s");
-        if (!one.micros.empty()) std::printf("  %9.0f us", *std::min_element(one.micros.begin(), one.micros.end()));
+        if (!one.micros.empty()) std::printf("  %9.0f us", median(one.micros));
         if (bound != nullptr) {
             std::vector<double> shares;
             for (std::size_t i = 0; i < one.rates.size(); ++i) shares.push_back(one.rates[i] / bound->rates[i]);
