@@ -63,7 +63,7 @@ internal static class HttpBenchmark
             await app.StartAsync();
 
             // The first round compiles; the second counts.
-            await RunClientAsync(LsglangServer.AddressOf(app), streams, tokens / 4);
+            await RunClientAsync(LsglangServer.AddressOf(app), streams, tokens);
             var allocated = GC.GetTotalAllocatedBytes();
             var (user, kernel) = ProcessorTimes();
             var clock = Stopwatch.StartNew();
