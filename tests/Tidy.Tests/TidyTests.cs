@@ -35,7 +35,7 @@ public sealed partial class TidyTests
         { "Execution", ["Primitives", "Specs", "Models", "Ports", "Weights", "Placement", "Layers"] },
         { "Text", ["Primitives"] },
         { "Text/Templates", ["Primitives", "Text"] },
-        { "Parsing", ["Primitives", "Text"] },
+        { "Parsing", ["Primitives", "Text", "Text/Templates"] },
         { "KvCache", ["Primitives"] },
         { "Sampling", ["Primitives", "Text"] },
         { "Scheduling", ["Primitives", "Ports", "KvCache", "Sampling"] },

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace LsglangSharp.Runtime.Parsing;
 
-/// <summary>Reads the JSON object of one call as it arrives: its name, and its arguments as far as they are certain.</summary>
+/// <summary>
+/// Reads the JSON object of one call as it arrives: its name, and its arguments as far as they are certain.
+/// </summary>
 internal sealed class CallReader
 {
     private enum Part

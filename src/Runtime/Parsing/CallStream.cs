@@ -1,6 +1,8 @@
 namespace LsglangSharp.Runtime.Parsing;
 
-/// <summary>Streams calls that are JSON objects: numbers them, sends names once and arguments as they become certain.</summary>
+/// <summary>
+/// Streams calls that are JSON objects: numbers them, sends names once and arguments as they become certain.
+/// </summary>
 internal sealed class CallStream(ToolSet tools, bool checksNames)
 {
     private CallReader? _reader;

@@ -4,7 +4,9 @@ using System.Text.RegularExpressions;
 namespace LsglangSharp.Runtime.Parsing;
 
 /// <summary>GLM-4.5 and 4.7: a tag around a name and pairs of key and value elements.</summary>
-/// <param name="endsNameWithLine">GLM-4.5: the name stands on a line of its own; GLM-4.7: it ends at the first key.</param>
+/// <param name="endsNameWithLine">
+/// GLM-4.5: the name stands on a line of its own; GLM-4.7: it ends at the first key.
+/// </param>
 internal sealed partial class GlmFormat(bool endsNameWithLine) : ToolCallFormat
 {
     private const string CallStart = "<tool_call>";
@@ -74,7 +76,7 @@ internal sealed partial class GlmFormat(bool endsNameWithLine) : ToolCallFormat
         }
 
         calls.Add(new ToolCall(tools.IndexOf(name), name,
-            $"{{{string.Join(", ", arguments.Select(pair => $"{ParameterTypes.Quote(pair.Key)}: {pair.Value}"))}}}"));
+            JsonText.Object(arguments)));
         return true;
     }
 
@@ -133,7 +135,7 @@ internal sealed partial class GlmFormat(bool endsNameWithLine) : ToolCallFormat
             }
             else if (_state == State.Value && _isNamed)
             {
-                _pieces.Arguments(_index, (_hasArguments ? ", " : "{") + ParameterTypes.Quote(_key!) + ": "
+                _pieces.Arguments(_index, (_hasArguments ? ", " : "{") + JsonText.Quote(_key!) + ": "
                     + GlmValues.Partial(_value.ToString() + _held, _tool, _key!));
             }
 
@@ -288,7 +290,7 @@ internal sealed partial class GlmFormat(bool endsNameWithLine) : ToolCallFormat
             var isNew = _sent.Add(_key!);
             if (_isNamed && (isNew || !format.EndsNameWithLine))
             {
-                _pieces.Arguments(_index, (_hasArguments ? ", " : "{") + ParameterTypes.Quote(_key!) + ": "
+                _pieces.Arguments(_index, (_hasArguments ? ", " : "{") + JsonText.Quote(_key!) + ": "
                     + Convert(_value.ToString()));
                 _hasArguments = true;
             }

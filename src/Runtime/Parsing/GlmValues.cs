@@ -3,7 +3,9 @@ using LsglangSharp.Runtime.Text.Templates;
 
 namespace LsglangSharp.Runtime.Parsing;
 
-/// <summary>Values of GLM's calls: JSON or a Python literal where they can be read so, turned to the schema's type.</summary>
+/// <summary>
+/// Values of GLM's calls: JSON or a Python literal where they can be read so, turned to the schema's type.
+/// </summary>
 internal static class GlmValues
 {
     public static string Convert(string text, ToolDefinition? tool, string key)
@@ -22,19 +24,21 @@ internal static class GlmValues
         if (type == "string")
         {
             var isQuoted = text.Length >= 2 && text[0] is '"' or '\'' && text[^1] == text[0];
-            return ParameterTypes.Quote(isQuoted ? text[1..^1] : text);
+            return JsonText.Quote(isQuoted ? text[1..^1] : text);
         }
 
-        return PythonLiteral.TryConvert(text) ?? ParameterTypes.Quote(text);
+        return PythonLiteral.TryConvert(text) ?? JsonText.Quote(text);
     }
 
     /// <summary>As <see cref="Convert"/>, but text and values without a type stay as they are written.</summary>
     public static string ConvertStreamed(string text, ToolDefinition? tool, string key) =>
-        TypeOf(tool, key) is "string" or null ? ParameterTypes.Quote(text) : Convert(text, tool, key);
+        TypeOf(tool, key) is "string" or null ? JsonText.Quote(text) : Convert(text, tool, key);
 
-    /// <summary>What of a value that broke off can be shown: text without its closing quote, other values as they are.</summary>
+    /// <summary>
+    /// What of a value that broke off can be shown: text without its closing quote, other values as they are.
+    /// </summary>
     public static string Partial(string text, ToolDefinition? tool, string key) =>
-        TypeOf(tool, key) is "string" or null ? ParameterTypes.Quote(text)[..^1] : text;
+        TypeOf(tool, key) is "string" or null ? JsonText.Quote(text)[..^1] : text;
 
     private static string? TypeOf(ToolDefinition? tool, string key) =>
         ParameterTypes.Schema(tool, key) is { } schema && schema.AsObject().Count > 0
@@ -59,12 +63,14 @@ internal static class GlmValues
         return document is null ? null : JsonText.Write(document.RootElement);
     }
 
-    /// <summary>A value that is not text although it should be: objects stay JSON, others read as Python prints them.</summary>
+    /// <summary>
+    /// A value that is not text although it should be: objects stay JSON, others read as Python prints them.
+    /// </summary>
     private static string ToText(string json, string text) => json[0] switch
     {
         '"' => json,
-        '{' or '[' => ParameterTypes.Quote(json),
-        _ => ParameterTypes.Quote(json switch
+        '{' or '[' => JsonText.Quote(json),
+        _ => JsonText.Quote(json switch
         {
             "true" => "True",
             "false" => "False",

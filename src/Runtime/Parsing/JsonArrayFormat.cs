@@ -113,7 +113,9 @@ internal sealed class JsonArrayFormat : ToolCallFormat
             }
         }
 
-        /// <summary>Gives up: text if nothing went out yet, else the open call is closed and the rest is lost.</summary>
+        /// <summary>
+        /// Gives up: text if nothing went out yet, else the open call is closed and the rest is lost.
+        /// </summary>
         private void Give()
         {
             if (_calls.HasCalls)

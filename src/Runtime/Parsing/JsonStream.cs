@@ -231,7 +231,8 @@ internal sealed class JsonStream
             if (_escape.Length == 5)
             {
                 _expect = Expect.InString;
-                Add((char)int.Parse(_escape.ToString(1, 4), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
+                var code = _escape.ToString(1, 4);
+                Add((char)int.Parse(code, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
             }
 
             return true;
@@ -345,7 +346,9 @@ internal sealed class JsonStream
         return i;
     }
 
-    /// <summary>Ends a value that broke off: literals are completed, half keys dropped, strings and brackets closed.</summary>
+    /// <summary>
+    /// Ends a value that broke off: literals are completed, half keys dropped, strings and brackets closed.
+    /// </summary>
     public void Complete()
     {
         if (_expect == Expect.Nothing)

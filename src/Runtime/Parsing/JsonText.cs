@@ -16,7 +16,8 @@ internal static class JsonText
     {
         try
         {
-            return JsonDocument.Parse(text.Trim(' ', '\t', '\n', '\r'), new JsonDocumentOptions { MaxDepth = DepthMax });
+            return JsonDocument.Parse(
+                text.Trim(' ', '\t', '\n', '\r'), new JsonDocumentOptions { MaxDepth = DepthMax });
         }
         catch (JsonException)
         {
@@ -85,7 +86,20 @@ internal static class JsonText
         builder.Append('}');
     }
 
-    /// <summary>The value of a JSON string with its quotes; unlike the framework's reader it takes lone surrogates.</summary>
+    /// <summary>An object from values that are JSON already.</summary>
+    public static string Object(IEnumerable<KeyValuePair<string, string>> members) =>
+        $"{{{string.Join(", ", members.Select(member => $"{Quote(member.Key)}: {member.Value}"))}}}";
+
+    public static string Quote(string text)
+    {
+        var builder = new StringBuilder();
+        AppendString(builder, text);
+        return builder.ToString();
+    }
+
+    /// <summary>
+    /// The value of a JSON string with its quotes; unlike the framework's reader it takes lone surrogates.
+    /// </summary>
     public static string Unescape(string raw)
     {
         if (!raw.Contains('\\'))

@@ -5,7 +5,9 @@ using System.Text.RegularExpressions;
 
 namespace LsglangSharp.Runtime.Parsing;
 
-/// <summary>Kimi-K2: a section of calls, each with an id that holds the name and arguments that pass as they are.</summary>
+/// <summary>
+/// Kimi-K2: a section of calls, each with an id that holds the name and arguments that pass as they are.
+/// </summary>
 internal sealed partial class KimiFormat : ToolCallFormat
 {
     private const string SectionStart = "<|tool_calls_section_begin|>";
@@ -37,7 +39,9 @@ internal sealed partial class KimiFormat : ToolCallFormat
         return new ToolCallResult(text[..first], calls);
     }
 
-    /// <summary>The name in an id such as functions.f:0; a bare number names the tool that fits the arguments best.</summary>
+    /// <summary>
+    /// The name in an id such as functions.f:0; a bare number names the tool that fits the arguments best.
+    /// </summary>
     private static string? NameOf(string id, string arguments, ToolSet tools)
     {
         var match = Id().Match(id.Trim());

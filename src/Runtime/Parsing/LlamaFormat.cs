@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace LsglangSharp.Runtime.Parsing;
 
-/// <summary>Llama 3: JSON objects with semicolons between, after a tag or from the answer's first character on.</summary>
+/// <summary>
+/// Llama 3: JSON objects with semicolons between, after a tag or from the answer's first character on.
+/// </summary>
 internal sealed class LlamaFormat : ToolCallFormat
 {
     private const string Tag = "<|python_tag|>";

@@ -56,7 +56,7 @@ internal sealed partial class MiniMaxFormat : ToolCallFormat
             }
 
             calls.Add(new ToolCall(tools.IndexOf(name), name,
-                $"{{{string.Join(", ", arguments.Select(pair => $"{ParameterTypes.Quote(pair.Key)}: {pair.Value}"))}}}"));
+                JsonText.Object(arguments)));
         }
     }
 
@@ -83,11 +83,11 @@ internal sealed partial class MiniMaxFormat : ToolCallFormat
 
         if (types.Count == 0 || types.Contains("string"))
         {
-            return ParameterTypes.Quote(text);
+            return JsonText.Quote(text);
         }
 
         using var document = JsonText.TryParse(text);
-        return document is null ? ParameterTypes.Quote(text) : JsonText.Write(document.RootElement);
+        return document is null ? JsonText.Quote(text) : JsonText.Write(document.RootElement);
     }
 
     private static string? TryConvert(string text, string type)
@@ -269,7 +269,7 @@ internal sealed partial class MiniMaxFormat : ToolCallFormat
             var isFirst = _sent.Count == 0;
             if (_isInCall && _sent.Add(_parameter!))
             {
-                _pieces.Arguments(_index, (isFirst ? "{" : ", ") + ParameterTypes.Quote(_parameter!) + ": "
+                _pieces.Arguments(_index, (isFirst ? "{" : ", ") + JsonText.Quote(_parameter!) + ": "
                     + Convert(_value.ToString(), _tool, _parameter!));
             }
 

@@ -61,7 +61,9 @@ internal sealed class MistralFormat : ToolCallFormat
         }
     }
 
-    /// <summary>A compact call from its head, which ends in the tag of arguments, perhaps without its last bracket.</summary>
+    /// <summary>
+    /// A compact call from its head, which ends in the tag of arguments, perhaps without its last bracket.
+    /// </summary>
     private static (string Name, string Arguments)? ReadCall(string head, string json)
     {
         head = head.Trim();

@@ -65,8 +65,8 @@ internal static class ParameterTypes
             : kinds.Count > 1 ? "string"
             : kinds[0] switch
             {
-                JsonValueKind.Number => values.All(value => value is null || !value.ToJsonString().AsSpan().ContainsAny(".eE"))
-                    ? "integer" : "number",
+                JsonValueKind.Number => values.Any(value => value?.ToJsonString().AsSpan().ContainsAny(".eE") == true)
+                    ? "number" : "integer",
                 JsonValueKind.Array => "array",
                 JsonValueKind.Object => "object",
                 _ => "string",
@@ -85,19 +85,19 @@ internal static class ParameterTypes
         switch (kind)
         {
             case null or "string" or "str" or "text" or "varchar" or "char" or "enum":
-                return Quote(text);
+                return JsonText.Quote(text);
             case "boolean" or "bool" or "binary":
                 return text.Equals("true", StringComparison.OrdinalIgnoreCase) ? "true" : "false";
         }
 
         if (StartsWithAny(kind, "int", "uint", "long", "short", "unsigned"))
         {
-            return Integer(text) ?? Quote(text);
+            return Integer(text) ?? JsonText.Quote(text);
         }
 
         if (StartsWithAny(kind, "num", "float"))
         {
-            return Number(text) ?? Quote(text);
+            return Number(text) ?? JsonText.Quote(text);
         }
 
         if (kind is "object" or "array" or "arr" || StartsWithAny(kind, "dict", "list"))
@@ -109,7 +109,7 @@ internal static class ParameterTypes
             }
         }
 
-        return PythonLiteral.TryConvert(text) ?? Quote(text);
+        return PythonLiteral.TryConvert(text) ?? JsonText.Quote(text);
     }
 
     private static bool StartsWithAny(string text, params ReadOnlySpan<string> starts)
@@ -123,13 +123,6 @@ internal static class ParameterTypes
         }
 
         return false;
-    }
-
-    public static string Quote(string text)
-    {
-        var builder = new System.Text.StringBuilder();
-        JsonText.AppendString(builder, text);
-        return builder.ToString();
     }
 
     /// <summary>An integer as Python's int() reads it.</summary>

@@ -6,33 +6,42 @@ namespace LsglangSharp.Runtime.Parsing;
 internal sealed class PieceBuilder
 {
     private readonly StringBuilder _text = new();
+    private readonly StringBuilder _arguments = new();
     private List<ToolCallPiece>? _calls;
+    private int _index;
 
     public void Text(ReadOnlySpan<char> text) => _text.Append(text);
 
-    public void Name(int index, string name) => (_calls ??= []).Add(new ToolCallPiece(index, name, ""));
+    public void Name(int index, string name)
+    {
+        EndArguments();
+        (_calls ??= []).Add(new ToolCallPiece(index, name, ""));
+    }
 
     public void Arguments(int index, string arguments)
     {
-        if (arguments.Length == 0)
+        if (index != _index)
         {
-            return;
+            EndArguments();
+            _index = index;
         }
 
-        _calls ??= [];
-        if (_calls.Count > 0 && _calls[^1] is { Name: null } last && last.Index == index)
+        _arguments.Append(arguments);
+    }
+
+    private void EndArguments()
+    {
+        if (_arguments.Length > 0)
         {
-            _calls[^1] = last with { Arguments = last.Arguments + arguments };
-        }
-        else
-        {
-            _calls.Add(new ToolCallPiece(index, null, arguments));
+            (_calls ??= []).Add(new ToolCallPiece(_index, null, _arguments.ToString()));
+            _arguments.Clear();
         }
     }
 
     /// <summary>The step's result; the builder is empty again.</summary>
     public ParsedPiece Take()
     {
+        EndArguments();
         if (_text.Length == 0 && _calls is null)
         {
             return ParsedPiece.Empty;

@@ -132,7 +132,8 @@ internal sealed class PythonLiteral
 
         if (raw.All(char.IsAsciiDigit))
         {
-            return raw.Length > 1 && raw[0] == '0' && raw.Any(c => c != '0') ? null : raw.TrimStart('0') is "" ? "0" : raw;
+            var isZero = raw.All(c => c == '0');
+            return isZero ? "0" : raw[0] == '0' ? null : raw;
         }
 
         return double.TryParse(raw, NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent,

@@ -3,7 +3,9 @@ using System.Text.RegularExpressions;
 
 namespace LsglangSharp.Runtime.Parsing;
 
-/// <summary>Llama 4: a Python list of calls with literal keyword arguments, which goes out when it is complete.</summary>
+/// <summary>
+/// Llama 4: a Python list of calls with literal keyword arguments, which goes out when it is complete.
+/// </summary>
 internal sealed partial class PythonicFormat : ToolCallFormat
 {
     private const string StartMarker = "<|python_start|>";
@@ -166,7 +168,8 @@ internal sealed partial class PythonicFormat : ToolCallFormat
         private static bool? IsCall(string text)
         {
             var i = 1;
-            while (i < text.Length && (char.IsAsciiLetter(text[i]) || (i > 1 && (char.IsLetterOrDigit(text[i]) || text[i] == '_'))))
+            while (i < text.Length && (char.IsAsciiLetter(text[i])
+                || (i > 1 && (char.IsLetterOrDigit(text[i]) || text[i] == '_'))))
             {
                 i++;
             }

@@ -82,7 +82,7 @@ internal sealed class QwenCoderFormat : ToolCallFormat
             start = nameEnd + 1 + end;
         }
 
-        return $"{{{string.Join(", ", arguments.Select(pair => $"{ParameterTypes.Quote(pair.Key)}: {pair.Value}"))}}}";
+        return JsonText.Object(arguments);
     }
 
     private static string Convert(string value, ToolDefinition? tool, string name)
@@ -207,7 +207,7 @@ internal sealed class QwenCoderFormat : ToolCallFormat
 
             _value.Append(_held, 0, tag.Index);
             _held = _held[(tag.Index + (tag.Marker == ValueEnd ? ValueEnd.Length : 0))..];
-            _pieces.Arguments(_index, (_hasArguments ? ", " : "{") + ParameterTypes.Quote(_parameter!) + ": "
+            _pieces.Arguments(_index, (_hasArguments ? ", " : "{") + JsonText.Quote(_parameter!) + ": "
                 + Convert(_value.ToString(), _tool, _parameter!));
             _hasArguments = true;
             _parameter = null;

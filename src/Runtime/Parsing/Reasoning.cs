@@ -6,7 +6,9 @@ public readonly record struct ReasoningPiece(string Reasoning, string Content)
     public static ReasoningPiece Empty { get; } = new("", "");
 }
 
-/// <summary>Parts one choice's thoughts from its answer while it is generated; how it was cut does not matter.</summary>
+/// <summary>
+/// Parts one choice's thoughts from its answer while it is generated; how it was cut does not matter.
+/// </summary>
 public interface IReasoningParser
 {
     ReasoningPiece Push(string text);

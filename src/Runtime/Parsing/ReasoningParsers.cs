@@ -123,7 +123,9 @@ public static class ReasoningParsers
             }
             : null;
 
-    /// <summary>Sets the switches of thinking in a request's template arguments as its reasoning effort implies.</summary>
+    /// <summary>
+    /// Sets the switches of thinking in a request's template arguments as its reasoning effort implies.
+    /// </summary>
     public static void ApplyEffort(JsonObject templateArguments, string? effort)
     {
         if (effort is null)
@@ -140,7 +142,9 @@ public static class ReasoningParsers
         }
     }
 
-    /// <summary>The parser that a chat template asks for by its words and switches, or null where it asks for none.</summary>
+    /// <summary>
+    /// The parser that a chat template asks for by its words and switches, or null where it asks for none.
+    /// </summary>
     public static string? Infer(ChatTemplate template) =>
         ParserInference.ReasoningParser(template) is { } name && Formats.ContainsKey(name) ? name : null;
 

@@ -5,7 +5,9 @@ namespace LsglangSharp.Runtime.Parsing;
 /// <summary>The tool-call parsers by the names that sglang gives them.</summary>
 public static class ToolCallParsers
 {
-    /// <summary>The parser for answers that a grammar made an array of calls: tool_choice required, or one tool named.</summary>
+    /// <summary>
+    /// The parser for answers that a grammar made an array of calls: tool_choice required, or one tool named.
+    /// </summary>
     public const string JsonArray = "json_array";
 
     private static readonly Dictionary<string, ToolCallFormat> Formats = new()

@@ -5,7 +5,9 @@ namespace LsglangSharp.Runtime.Parsing;
 /// <summary>A tool that the request offers; the schema of its parameters types the values of some formats.</summary>
 public sealed record ToolDefinition(string Name, JsonObject? Parameters);
 
-/// <summary>A part of a call as it is streamed: the first part of a call has its name, later ones only arguments.</summary>
+/// <summary>
+/// A part of a call as it is streamed: the first part of a call has its name, later ones only arguments.
+/// </summary>
 public readonly record struct ToolCallPiece(int Index, string? Name, string Arguments);
 
 /// <summary>What one step of a stream brought: text for the user and parts of calls.</summary>
@@ -29,12 +31,16 @@ public sealed record ToolCallOptions(bool ForwardsUnknownTools = false, Action<s
     public static ToolCallOptions Default { get; } = new();
 }
 
-/// <summary>Takes one choice's answer apart while it is generated; the result does not depend on how it was cut.</summary>
+/// <summary>
+/// Takes one choice's answer apart while it is generated; the result does not depend on how it was cut.
+/// </summary>
 public interface IToolCallParser
 {
     ParsedPiece Push(string text);
 
-    /// <summary>Ends the stream: what was held back comes out, and a call that broke off gets valid arguments.</summary>
+    /// <summary>
+    /// Ends the stream: what was held back comes out, and a call that broke off gets valid arguments.
+    /// </summary>
     ParsedPiece Finish();
 }
 

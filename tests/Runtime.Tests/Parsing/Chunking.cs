@@ -6,7 +6,8 @@ namespace LsglangSharp.Runtime.Tests.Parsing;
 /// <summary>The ways in which a text is cut for a stream.</summary>
 internal static class Chunking
 {
-    public static IEnumerable<(string Name, IReadOnlyList<string> Pieces)> Ways(string text, JsonArray? tokens, int seed)
+    public static IEnumerable<(string Name, IReadOnlyList<string> Pieces)> Ways(
+        string text, JsonArray? tokens, int seed)
     {
         yield return ("by 1", Every(text, 1));
         yield return ("by 3", Every(text, 3));

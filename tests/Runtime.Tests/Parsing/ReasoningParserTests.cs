@@ -15,13 +15,14 @@ public sealed class ReasoningParserTests
     {
         string[] words =
         [
-            "<think>", "</think>", "<tool_call>", "<", "</", "th", "ink>", "text ", "\n", "◁think▷", "◁/think▷", "[THINK]",
+            "<think>", "</think>", "<tool_call>", "<", "</",
+            "th", "ink>", "text ", "\n", "◁think▷", "◁/think▷", "[THINK]",
             "[/THINK]", "é🌍", "<|tool_calls_section_begin|>",
         ];
         for (var seed = 0; seed < 400; seed++)
         {
             var random = new Random(seed);
-            var text = string.Concat(Enumerable.Range(0, random.Next(1, 10)).Select(_ => words[random.Next(words.Length)]));
+            var text = string.Concat(random.GetItems(words, random.Next(1, 10)));
             var isForced = random.Next(2) == 0;
 
             var expected = Run(name, [text], isForced, streams: true);

@@ -68,8 +68,9 @@ public sealed class ToolCallGoldenTests
         var tokens = row["sglang_tokens"];
         var isTextRight = text.Trim() == ((string)stream["normal_text"]!).Trim()
             || (tokens is not null && text.Trim() == ((string)tokens["normal_text"]!).Trim());
-        var takesTokens = tokens is not null && (((string)row["label"]!).StartsWith("malformed_", StringComparison.Ordinal)
-            || (string)row["label"]! == "end_marker_in_string");
+        var label = (string)row["label"]!;
+        var takesTokens = tokens is not null && (label.StartsWith("malformed_", StringComparison.Ordinal)
+            || label == "end_marker_in_string");
         return isTextRight
             && (SameCalls(stream, calls, isExact: false) || (takesTokens && SameCalls(tokens!, calls, isExact: false)));
     }
@@ -104,7 +105,9 @@ public sealed class ToolCallGoldenTests
     }
 }
 
-/// <summary>Runs a parser over pieces and puts the calls together, checking the contract of a stream on the way.</summary>
+/// <summary>
+/// Runs a parser over pieces and puts the calls together, checking the contract of a stream on the way.
+/// </summary>
 internal static class ToolCallStream
 {
     public static (string Text, List<(string Name, string Arguments)> Calls) Run(

@@ -46,14 +46,21 @@ public sealed class ToolCallPropertyTests
     {
         string[] words =
         [
-            "<tool_call>", "</tool_call>", "\n", "{", "}", "[", "]", "\"name\"", "\"arguments\"", ": ", ", ", "\"ping\"",
-            "\"get_weather\"", "{\"name\": \"ping\", \"arguments\": {}}", "{\"name\": \"get_weather\", \"arguments\": {\"a\": 1}}",
-            "text", "<", "<tool", "\\", "1", "-", "tr", "true", "\"", "é🌍", " ", "<tool_call>\n", "\n</tool_call>", "<function=ping>",
+            "<tool_call>", "</tool_call>", "\n", "{", "}", "[",
+            "]", "\"name\"", "\"arguments\"", ": ", ", ", "\"ping\"",
+            "\"get_weather\"", "{\"name\": \"ping\", \"arguments\": {}}",
+            "{\"name\": \"get_weather\", \"arguments\": {\"a\": 1}}",
+            "text", "<", "<tool", "\\", "1", "-", "tr", "true", "\"",
+            "é🌍", " ", "<tool_call>\n", "\n</tool_call>", "<function=ping>",
             "<parameter=a>", "</parameter>", "</function>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
-            "[TOOL_CALLS]", "[TOOL_CALLS] [", "[ARGS]", "<|python_tag|>", ";", "{'name': 'ping'}", "[ping(a='x')]", "[ping(", ")",
-            "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "\n```json\n",
-            "\n```", "{}", "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "functions.ping:0", "<|tool_call_argument_begin|>",
-            "<|tool_call_end|>", "<|tool_calls_section_end|>", "<minimax:tool_call>", "<invoke name=\"ping\">", "</invoke>",
+            "[TOOL_CALLS]", "[TOOL_CALLS] [", "[ARGS]", "<|python_tag|>",
+            ";", "{'name': 'ping'}", "[ping(a='x')]", "[ping(", ")",
+            "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>",
+            "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "\n```json\n",
+            "\n```", "{}", "<|tool_calls_section_begin|>",
+            "<|tool_call_begin|>", "functions.ping:0", "<|tool_call_argument_begin|>",
+            "<|tool_call_end|>", "<|tool_calls_section_end|>",
+            "<minimax:tool_call>", "<invoke name=\"ping\">", "</invoke>",
             "<parameter name=\"a\">", "</minimax:tool_call>", "<|python_start|>", "<|python_end|>",
         ];
         for (var seed = 0; seed < CaseCount; seed++)
@@ -123,6 +130,44 @@ public sealed class ToolCallPropertyTests
         Assert.Equal("two ", Assert.Single(piece.Calls).Arguments);
     }
 
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void The_work_for_a_call_grows_with_its_length_and_not_faster(string name)
+    {
+        // A million characters one by one: anything quadratic would take minutes.
+        var value = new string('x', 1_000_000);
+        var text = name switch
+        {
+            ToolCallParsers.JsonArray => $$$"""[{"name": "run_code", "parameters": {"code": "{{{value}}}"}}]""",
+            "hermes" => $$$"""<tool_call>{"name": "run_code", "arguments": {"code": "{{{value}}}"}}</tool_call>""",
+            "qwen" or "qwen25" => $$$"""
+                <tool_call>
+                {"name": "run_code", "arguments": {"code": "{{{value}}}"}}
+                </tool_call>
+                """,
+            "llama3" => $$$"""{"name": "run_code", "parameters": {"code": "{{{value}}}"}}""",
+            "mistral" => $$$"""[TOOL_CALLS] [{"name": "run_code", "arguments": {"code": "{{{value}}}"}}]""",
+            "deepseekv3" => "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>run_code\n```json\n"
+                + $$$"""{"code": "{{{value}}}"}""" + "\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+            "deepseekv31" => "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>run_code<｜tool▁sep｜>"
+                + $$$"""{"code": "{{{value}}}"}""" + "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+            "kimi_k2" => "<|tool_calls_section_begin|><|tool_call_begin|>functions.run_code:0<|tool_call_argument_begin|>"
+                + $$$"""{"code": "{{{value}}}"}""" + "<|tool_call_end|><|tool_calls_section_end|>",
+            "minimax-m2" => "<minimax:tool_call><invoke name=\"run_code\"><parameter name=\"code\">" + value
+                + "</parameter></invoke></minimax:tool_call>",
+            "pythonic" => $"[run_code(code='{value}')]",
+            "glm" or "glm45" => $"<tool_call>run_code\n<arg_key>code</arg_key><arg_value>{value}</arg_value></tool_call>",
+            "glm47" => $"<tool_call>run_code<arg_key>code</arg_key><arg_value>{value}</arg_value></tool_call>",
+            _ => $"<tool_call><function=run_code><parameter=code>{value}</parameter></function></tool_call>",
+        };
+
+        var (_, single) = ToolCallStream.Run(name, Tools, text.Select(c => c.ToString()));
+        var (_, whole) = ToolCallStream.Run(name, Tools, [text]);
+
+        Assert.Equal(("run_code", $$$"""{"code": "{{{value}}}"}"""), Assert.Single(single));
+        Assert.Equal(single, whole);
+    }
+
     [Fact]
     public void An_unknown_tool_is_dropped_with_a_warning_or_forwarded()
     {
@@ -144,7 +189,8 @@ public sealed class ToolCallPropertyTests
     public void The_index_of_a_whole_call_is_the_tools_place_in_the_request()
     {
         const string Text = """
-            <tool_call>{"name": "run_code", "arguments": {}}</tool_call><tool_call>{"name": "ping", "arguments": {}}</tool_call>
+            <tool_call>{"name": "run_code", "arguments": {}}</tool_call>
+            <tool_call>{"name": "ping", "arguments": {}}</tool_call>
             """;
 
         Assert.Equal([2, 0], ToolCallParsers.ParseWhole("hermes", Text, Tools).Calls.Select(call => call.Index));
@@ -167,7 +213,10 @@ public sealed class ToolCallPropertyTests
 internal static class RandomJson
 {
     private static readonly string[] Texts =
-        ["", "Paris", "a \"q\" \\ /", "line\nbreak\ttab", "日本 🌍 é", "</tool", "}]", "<", "\u0001", "{\"x\": 1}", " a ", "007", "null"];
+    [
+        "", "Paris", "a \"q\" \\ /", "line\nbreak\ttab", "日本 🌍 é", "</tool", "}]", "<", "\u0001", "{\"x\": 1}", " a ",
+        "007", "null",
+    ];
 
     public static JsonObject Object(Random random, int depth)
     {

@@ -45,7 +45,8 @@ internal static class Attributes
         switch (owner)
         {
             case DictValue dict:
-                return DictMutators.Contains(name) ? UndefinedValue.Unsafe(owner, name) : CollectionMethods.Find(dict, name);
+                return DictMutators.Contains(name)
+                    ? UndefinedValue.Unsafe(owner, name) : CollectionMethods.Find(dict, name);
             case string text:
                 return StringMethods.Find(text, name, isMarkup: false);
             case Markup markup:
@@ -54,7 +55,8 @@ internal static class Attributes
                 return space.Attributes.Find(name);
             case ListValue list:
                 return ListMutators.Contains(name)
-                    ? UndefinedValue.Unsafe(owner, name) : CollectionMethods.FindInSequence(list.Items, name, hasCopy: true);
+                    ? UndefinedValue.Unsafe(owner, name)
+                    : CollectionMethods.FindInSequence(list.Items, name, hasCopy: true);
             case IHasAttributes other when other.GetAttribute(name) is { } value:
                 return value;
             case TupleValue tuple:

@@ -55,7 +55,9 @@ public sealed class ChatTemplate
     }
 
     /// <summary>Renders a conversation; whatever goes wrong is a <see cref="ChatTemplateException"/>.</summary>
-    /// <param name="variables">messages, tools, add_generation_prompt, bos_token and what else the template reads.</param>
+    /// <param name="variables">
+    /// messages, tools, add_generation_prompt, bos_token and what else the template reads.
+    /// </param>
     /// <param name="time">The clock of <c>strftime_now</c>; the system's where it is null.</param>
     public string Render(JsonObject variables, TimeProvider? time = null)
     {

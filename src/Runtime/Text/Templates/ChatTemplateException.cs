@@ -10,7 +10,9 @@ public sealed class ChatTemplateException : Exception
         Line = line;
     }
 
-    /// <summary>The name that Jinja or Python give the fault: TemplateSyntaxError, UndefinedError, TypeError and so on.</summary>
+    /// <summary>
+    /// The name that Jinja or Python give the fault: TemplateSyntaxError, UndefinedError, TypeError and so on.
+    /// </summary>
     public string Kind { get; }
 
     /// <summary>The line of the template, counted from 1; 0 where the fault is in the variables.</summary>

@@ -19,7 +19,8 @@ internal static class DecimalText
         }
 
         digits = digits.PadLeft(precision + 1, '0');
-        return string.Concat(digits.AsSpan(0, digits.Length - precision), ".", digits.AsSpan(digits.Length - precision));
+        var point = digits.Length - precision;
+        return string.Concat(digits.AsSpan(0, point), ".", digits.AsSpan(point));
     }
 
     /// <summary>Python's round() with digits.</summary>

@@ -42,13 +42,15 @@ internal static class Filters
         ["pprint"] = (_, value, _) => PythonText.Repr(value),
         ["random"] = SequenceFilters.Choose,
         ["reject"] = (context, value, arguments) => Selection.Select(context, value, arguments, keeps: false),
-        ["rejectattr"] = (context, value, arguments) => Selection.SelectAttribute(context, value, arguments, keeps: false),
+        ["rejectattr"] = (context, value, arguments) =>
+            Selection.SelectAttribute(context, value, arguments, keeps: false),
         ["replace"] = TextFilters.Replace,
         ["reverse"] = SequenceFilters.Reverse,
         ["round"] = NumberFilters.Round,
         ["safe"] = (_, value, _) => value as Markup ?? new Markup(PythonText.Str(value)),
         ["select"] = (context, value, arguments) => Selection.Select(context, value, arguments, keeps: true),
-        ["selectattr"] = (context, value, arguments) => Selection.SelectAttribute(context, value, arguments, keeps: true),
+        ["selectattr"] = (context, value, arguments) =>
+            Selection.SelectAttribute(context, value, arguments, keeps: true),
         ["slice"] = SequenceFilters.Slice,
         ["sort"] = SequenceFilters.Sort,
         ["string"] = (_, value, _) => value is Markup ? value : PythonText.Str(value),

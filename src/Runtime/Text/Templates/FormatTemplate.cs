@@ -110,7 +110,8 @@ internal static class FormatTemplate
             {
                 if (path[i] == '.')
                 {
-                    var stop = path.AsSpan(i + 1).IndexOfAny('.', '[') is >= 0 and var next ? i + 1 + next : path.Length;
+                    var next = path.AsSpan(i + 1).IndexOfAny('.', '[');
+                    var stop = next < 0 ? path.Length : i + 1 + next;
                     value = Attributes.Get(value, path[(i + 1)..stop]);
                     i = stop;
                     continue;

@@ -29,8 +29,8 @@ internal static class Globals
         var given = arguments.Positional;
         if (given.Length is < 1 or > 3)
         {
-            throw TemplateFault.Type($"range expected {(given.Length == 0 ? "at least 1 argument" : "at most 3 arguments")}"
-                + $", got {given.Length}");
+            var bound = given.Length == 0 ? "at least 1 argument" : "at most 3 arguments";
+            throw TemplateFault.Type($"range expected {bound}, got {given.Length}");
         }
 
         var numbers = Array.ConvertAll(given, StringMethods.Width);

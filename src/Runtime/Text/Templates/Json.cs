@@ -7,7 +7,9 @@ using System.Text.Json.Nodes;
 
 namespace LsglangSharp.Runtime.Text.Templates;
 
-/// <summary>JSON in and out: request variables into values, and the <c>tojson</c> filter as transformers defines it.</summary>
+/// <summary>
+/// JSON in and out: request variables into values, and the <c>tojson</c> filter as transformers defines it.
+/// </summary>
 internal static class Json
 {
     private static readonly SearchValues<char> Escaped = SearchValues.Create(
@@ -237,4 +239,5 @@ internal static class Json
 }
 
 /// <summary>The arguments of Python's json.dumps that a template can give.</summary>
-internal sealed record JsonStyle(bool IsAscii, string? Indent, string ItemSeparator, string KeySeparator, bool SortsKeys);
+internal sealed record JsonStyle(
+    bool IsAscii, string? Indent, string ItemSeparator, string KeySeparator, bool SortsKeys);

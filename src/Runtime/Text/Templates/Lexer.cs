@@ -1,41 +1,7 @@
 using System.Globalization;
-using System.Numerics;
 using System.Text;
 
 namespace LsglangSharp.Runtime.Text.Templates;
-
-internal enum TokenKind
-{
-    Data,
-    VariableBegin,
-    VariableEnd,
-    BlockBegin,
-    BlockEnd,
-    Name,
-    String,
-    Number,
-    Operator,
-    End,
-}
-
-/// <summary>A piece of the template's source; literals carry their value.</summary>
-internal readonly record struct Token(TokenKind Kind, string Text, int Line, object? Value = null)
-{
-    public bool IsName(string name) => Kind == TokenKind.Name && Text == name;
-
-    public bool IsOperator(string symbol) => Kind == TokenKind.Operator && Text == symbol;
-
-    public string Describe() => Kind switch
-    {
-        TokenKind.VariableBegin => "begin of print statement",
-        TokenKind.VariableEnd => "end of print statement",
-        TokenKind.BlockBegin => "begin of statement block",
-        TokenKind.BlockEnd => "end of statement block",
-        TokenKind.Data => "template data / text",
-        TokenKind.End => "end of template",
-        _ => Text,
-    };
-}
 
 /// <summary>Splits a template into tokens with <c>trim_blocks</c> and <c>lstrip_blocks</c> on.</summary>
 internal sealed class Lexer
@@ -332,7 +298,7 @@ internal sealed class Lexer
         }
         else if (c is '"' or '\'')
         {
-            ReadString(c);
+            ReadString();
         }
         else
         {
@@ -395,167 +361,16 @@ internal sealed class Lexer
     private void ReadNumber()
     {
         var start = _position;
-        var isAfterDot = start > 0 && _source[start - 1] == '.';
-        if (!isAfterDot && TryReadFloat(out var end))
-        {
-            _position = end;
-            var number = double.Parse(
-                _source[start..end].Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
-            _tokens.Add(new Token(TokenKind.Number, _source[start..end], _line, number));
-            return;
-        }
-
-        var value = ReadInteger();
-        _tokens.Add(new Token(TokenKind.Number, _source[start.._position], _line, Box.Of(value)));
+        var value = Literals.ReadNumber(_source, ref _position, _line);
+        _tokens.Add(new Token(TokenKind.Number, _source[start.._position], _line, value));
     }
 
-    private bool TryReadFloat(out int end)
+    private void ReadString()
     {
-        end = ScanDigits(_position, 10);
-        var hasFraction = end + 1 < _source.Length && _source[end] == '.' && char.IsAsciiDigit(_source[end + 1]);
-        if (hasFraction)
-        {
-            end = ScanDigits(end + 1, 10);
-        }
-
-        if (end < _source.Length && _source[end] is 'e' or 'E')
-        {
-            var digits = end + 1 < _source.Length && _source[end + 1] is '+' or '-' ? end + 2 : end + 1;
-            if (digits < _source.Length && char.IsAsciiDigit(_source[digits]))
-            {
-                end = ScanDigits(digits, 10);
-                return true;
-            }
-        }
-
-        return hasFraction;
-    }
-
-    private BigInteger ReadInteger()
-    {
-        var radix = _source[_position] != '0' || _position + 1 >= _source.Length ? 10
-            : char.ToLowerInvariant(_source[_position + 1]) switch { 'b' => 2, 'o' => 8, 'x' => 16, _ => 0 };
-        if (radix is 2 or 8 or 16)
-        {
-            var start = _position + 2 < _source.Length && _source[_position + 2] == '_' ? _position + 3 : _position + 2;
-            var end = ScanDigits(start, radix);
-            if (end > start)
-            {
-                _position = end;
-                return Digits(_source.AsSpan(start, end - start), radix);
-            }
-        }
-
-        // A zero may be followed by further zeros only: the rest is another number.
-        var first = _position;
-        _position = ScanDigits(first, radix == 10 ? 10 : 1);
-        return Digits(_source.AsSpan(first, _position - first), 10);
-    }
-
-    private BigInteger Digits(ReadOnlySpan<char> digits, int radix)
-    {
-        const int DigitCountMax = 4300;
-        if (digits.Length > DigitCountMax)
-        {
-            throw Error($"Exceeds the limit ({DigitCountMax} digits) for integer string conversion");
-        }
-
-        var value = BigInteger.Zero;
-        foreach (var digit in digits)
-        {
-            value = digit == '_' ? value : value * radix + Convert.ToInt32(digit.ToString(), 16);
-        }
-
-        return value;
-    }
-
-    /// <summary>The end of a run of digits, single underscores between them included.</summary>
-    private int ScanDigits(int start, int radix)
-    {
-        var end = start;
-        while (end < _source.Length
-            && (IsDigit(_source[end], radix)
-                || (_source[end] == '_' && end > start && end + 1 < _source.Length
-                    && IsDigit(_source[end + 1], radix))))
-        {
-            end++;
-        }
-
-        return end;
-    }
-
-    private static bool IsDigit(char c, int radix) =>
-        radix == 16 ? char.IsAsciiHexDigit(c) : c >= '0' && c < '0' + radix;
-
-    private void ReadString(char quote)
-    {
-        var start = _position + 1;
-        var end = start;
-        while (end < _source.Length && _source[end] != quote)
-        {
-            end += _source[end] == '\\' ? 2 : 1;
-        }
-
-        if (end >= _source.Length)
-        {
-            throw Error($"unexpected char {PythonText.Quote(quote.ToString())} at {_position}");
-        }
-
-        var text = _source[start..end];
-        _tokens.Add(new Token(TokenKind.String, text, _line, text.Contains('\\') ? Unescape(text) : text));
-        CountLines(text);
-        _position = end + 1;
-    }
-
-    private string Unescape(string text)
-    {
-        var builder = new StringBuilder(text.Length);
-        for (var i = 0; i < text.Length; i++)
-        {
-            if (text[i] != '\\')
-            {
-                builder.Append(text[i]);
-                continue;
-            }
-
-            var c = text[++i];
-            var simple = "\\'\"abfnrtv".IndexOf(c);
-            if (simple >= 0)
-            {
-                builder.Append("\\'\"\a\b\f\n\r\t\v"[simple]);
-            }
-            else if (c is 'x' or 'u' or 'U')
-            {
-                i += AppendCode(builder, text, i + 1, c == 'x' ? 2 : c == 'u' ? 4 : 8);
-            }
-            else if (c is >= '0' and <= '7')
-            {
-                var digits = text.AsSpan(i, Math.Min(3, text.Length - i));
-                var count = digits.IndexOfAnyExceptInRange('0', '7') is var stop && stop < 0 ? digits.Length : stop;
-                builder.Append((char)Convert.ToInt32(digits[..count].ToString(), 8));
-                i += count - 1;
-            }
-            else if (c != '\n')
-            {
-                builder.Append('\\').Append(c);
-            }
-        }
-
-        return builder.ToString();
-    }
-
-    private int AppendCode(StringBuilder builder, string text, int start, int length)
-    {
-        if (start + length > text.Length
-            || !uint.TryParse(text.AsSpan(start, length), NumberStyles.AllowHexSpecifier,
-                CultureInfo.InvariantCulture, out var code)
-            || code > 0x10ffff)
-        {
-            throw Error($"truncated \\{(length == 2 ? "xXX" : length == 4 ? "uXXXX" : "UXXXXXXXX")} escape");
-        }
-
-        builder.Append(code < 0x10000 ? ((char)code).ToString() : char.ConvertFromUtf32((int)code));
-        return length;
+        var start = _position;
+        var value = Literals.ReadString(_source, ref _position, _line);
+        _tokens.Add(new Token(TokenKind.String, value, _line, value));
+        CountLines(_source.AsSpan(start, _position - start));
     }
 
     private ChatTemplateException Error(string message) => new(TemplateFault.Syntax, message, _line);

@@ -24,7 +24,9 @@ internal sealed class Parser
         return (parser.ParseBody([]), parser.HasBlocks);
     }
 
-    /// <summary>Statements up to one of the tags in <paramref name="ends"/>, whose name becomes the current token.</summary>
+    /// <summary>
+    /// Statements up to one of the tags in <paramref name="ends"/>, whose name becomes the current token.
+    /// </summary>
     private Body ParseBody(ReadOnlySpan<string> ends)
     {
         StackGuard.Check();
@@ -198,8 +200,8 @@ internal sealed class Parser
             return new Assign(target, _expressions.ParseTuple(), line);
         }
 
-        var filter = _tokens.Current.IsOperator("|") ? _expressions.ParseFilters(null) : null;
-        return new AssignBlock(target, (FilterExpression?)filter, ParseInner("endset").Body, line);
+        var filter = _tokens.Current.IsOperator("|") ? _expressions.ParseFilters() : null;
+        return new AssignBlock(target, filter, ParseInner("endset").Body, line);
     }
 
     private With ParseWith(int line)
@@ -222,7 +224,7 @@ internal sealed class Parser
 
     private FilterBlock ParseFilter(int line)
     {
-        var filter = (FilterExpression)_expressions.ParseFilters(null, startsInline: true);
+        var filter = _expressions.ParseFilters(startsInline: true);
         return new FilterBlock(filter, ParseInner("endfilter").Body, line);
     }
 

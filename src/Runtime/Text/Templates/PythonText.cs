@@ -80,8 +80,7 @@ internal static class PythonText
                 builder.Append("<Macro ").Append(macro.Name is null ? "anonymous" : Quote(macro.Name)).Append('>');
                 break;
             case SliceValue slice:
-                builder.Append(
-                    CultureInfo.InvariantCulture, $"slice({Repr(slice.Start)}, {Repr(slice.Stop)}, {Repr(slice.Step)})");
+                builder.Append("slice").Append(Repr(new TupleValue([slice.Start, slice.Stop, slice.Step])));
                 break;
             case GeneratorValue or ICallable:
                 builder.Append('<').Append(Operators.TypeName(value)).Append(" object>");

@@ -6,13 +6,17 @@ namespace LsglangSharp.Runtime.Text.Templates;
 /// <summary>The state of one rendering: variables, output and what it may still spend.</summary>
 internal sealed class RenderContext(JsonObject variables, TimeProvider time)
 {
-    /// <summary>Longest text that a template may build, in UTF-16 units: a prompt of 8 million tokens at four a token.</summary>
+    /// <summary>
+    /// Longest text that a template may build, in UTF-16 units: a prompt of 8 million tokens at four a token.
+    /// </summary>
     private const int TextLengthMax = 32 << 20;
 
     /// <summary>Longest list that an operator or filter may build.</summary>
     private const int ItemCountMax = 4 << 20;
 
-    /// <summary>Statements, loop turns and calls of one rendering; at 20 to 50 ns each this is a second or two.</summary>
+    /// <summary>
+    /// Statements, loop turns and calls of one rendering; at 20 to 50 ns each this is a second or two.
+    /// </summary>
     private const int StepCountMax = 20_000_000;
 
     private readonly Dictionary<string, object?> _resolved = [];

@@ -64,7 +64,9 @@ internal sealed class Scope(Scope? parent, FunctionUnit function)
     /// <summary>True for the template's own scope, whose assignments blocks can see.</summary>
     public bool IsTop => parent is null;
 
-    /// <summary>True inside a condition, where a filter or test that does not exist is a fault only if it runs.</summary>
+    /// <summary>
+    /// True inside a condition, where a filter or test that does not exist is a fault only if it runs.
+    /// </summary>
     public bool IsConditional => _branchDepth > 0;
 
     public Scope Inner() => new(this, Function);

@@ -1,6 +1,8 @@
 namespace LsglangSharp.Runtime.Text.Templates;
 
-/// <summary>Python's sort: stable, by <c>&lt;</c> alone, and with faults of the comparison passed on as they are.</summary>
+/// <summary>
+/// Python's sort: stable, by <c>&lt;</c> alone, and with faults of the comparison passed on as they are.
+/// </summary>
 internal static class Sorting
 {
     public static List<object> Sort(List<object> items, Func<object, object> key, bool isReverse)

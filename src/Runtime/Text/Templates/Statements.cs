@@ -312,7 +312,9 @@ internal sealed class With((Target Target, Expression Value)[] assignments, Body
     }
 }
 
-/// <summary>A block of a template that nothing extends: it is rendered where it stands and sees top-level names only.</summary>
+/// <summary>
+/// A block of a template that nothing extends: it is rendered where it stands and sees top-level names only.
+/// </summary>
 internal sealed class Block(Body body, int line) : Statement(line)
 {
     private ScopeEntry? _entry;

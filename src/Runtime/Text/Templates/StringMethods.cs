@@ -313,8 +313,8 @@ internal static class StringMethods
                 $"'{Operators.TypeName(bound[2]!)}' object cannot be interpreted as an integer");
         }
 
-        return Replace(
-            text, TextArgument(bound[0], "replace() argument 1"), TextArgument(bound[1], "replace() argument 2"), count);
+        var old = TextArgument(bound[0], "replace() argument 1");
+        return Replace(text, old, TextArgument(bound[1], "replace() argument 2"), count);
     }
 
     /// <summary>Replaces the first <paramref name="count"/> places, or all where it is negative.</summary>

@@ -24,7 +24,8 @@ internal static class Tests
             ["escaped"] = Plain("escaped", value => value is Markup),
             ["even"] = Plain("even", value => IsZero(Arithmetic.Modulo(value, Box.Of(2)))),
             ["false"] = Plain("false", value => value is false),
-            ["filter"] = Plain("filter", value => Operators.AsText(value) is { } name && Filters.Find(name) is not null),
+            ["filter"] = Plain("filter", value =>
+                Operators.AsText(value) is { } name && Filters.Find(name) is not null),
             ["float"] = Plain("float", value => value is double),
             ["in"] = (_, value, arguments) => Operators.Contains(arguments.Bind("test_in", 1, "seq")[0]!, value),
             ["integer"] = Plain("integer", value => value is long or BigInteger),

@@ -172,7 +172,8 @@ internal sealed class UndefinedValue(string message, string kind = "UndefinedErr
         : new($"{Describe(owner)} has no element {PythonText.Repr(key)}");
 
     public static UndefinedValue Unsafe(object owner, string name) => new(
-        $"access to attribute {PythonText.Quote(name)} of {PythonText.Quote(Operators.TypeName(owner))} object is unsafe.",
+        $"access to attribute {PythonText.Quote(name)} of {PythonText.Quote(Operators.TypeName(owner))} object "
+        + "is unsafe.",
         "SecurityError");
 
     private static string Describe(object owner) =>

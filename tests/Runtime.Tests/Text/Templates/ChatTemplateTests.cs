@@ -35,7 +35,8 @@ public sealed class ChatTemplateTests
         "{{ " + new string('[', 200_000) + "1" + new string(']', 200_000) + " }}",
         "{{ " + new string('-', 200_000) + "1 }}",
         "{{ " + string.Concat(Enumerable.Repeat("not ", 200_000)) + "1 }}",
-        string.Concat(Enumerable.Repeat("{% if 1 %}", 100_000)) + string.Concat(Enumerable.Repeat("{% endif %}", 100_000)),
+        string.Concat(Enumerable.Repeat("{% if 1 %}", 100_000))
+            + string.Concat(Enumerable.Repeat("{% endif %}", 100_000)),
     };
 
     [Theory]
@@ -67,7 +68,8 @@ public sealed class ChatTemplateTests
     [Fact]
     public void A_refusal_of_the_template_carries_its_own_words_and_line()
     {
-        var template = ChatTemplate.Parse("a\n{% if messages %}\n{{ raise_exception('Roles must alternate') }}{% endif %}");
+        var template = ChatTemplate.Parse(
+            "a\n{% if messages %}\n{{ raise_exception('Roles must alternate') }}{% endif %}");
 
         var exception = Assert.Throws<ChatTemplateException>(
             () => template.Render(new JsonObject { ["messages"] = new JsonArray(1) }));
@@ -145,7 +147,8 @@ public sealed class ChatTemplateTests
     {
         var template = ChatTemplate.Parse(
             "{% macro f(n) %}{% if n > 0 %}{{ n }},{{ f(n - 1) }}{% endif %}{% endmacro %}"
-            + "{% set ns = namespace(x=0) %}{% for i in range(n) %}{% set ns.x = ns.x + i %}{% endfor %}{{ f(n) }}{{ ns.x }}");
+            + "{% set ns = namespace(x=0) %}{% for i in range(n) %}{% set ns.x = ns.x + i %}{% endfor %}"
+            + "{{ f(n) }}{{ ns.x }}");
         var expected = Enumerable.Range(0, 40).Select(n => Render(template, n)).ToArray();
 
         Parallel.For(0, 2000, i => Assert.Equal(expected[i % 40], Render(template, i % 40)));
@@ -159,7 +162,7 @@ public sealed class ChatTemplateTests
     [InlineData("{% for c in msg.content %}{{ c }}{% endfor %}", ContentFormat.Parts)]
     [InlineData("{% for c in m.content | selectattr('type') %}{{ c }}{% endfor %}", ContentFormat.Parts)]
     [InlineData("{% for c in message.content[1:] %}{{ c }}{% endfor %}", ContentFormat.Parts)]
-    [InlineData("{% macro f(message) %}{% for c in message.content %}{{ c }}{% endfor %}{% endmacro %}", ContentFormat.Parts)]
+    [InlineData("{% macro f(m) %}{% for c in m.content %}{{ c }}{% endfor %}{% endmacro %}", ContentFormat.Parts)]
     [InlineData("{% for c in other.content %}{{ c }}{% endfor %}", ContentFormat.String)]
     [InlineData("{% for c in message.content.split(' ') %}{{ c }}{% endfor %}", ContentFormat.String)]
     [InlineData("<image>", ContentFormat.Parts)]
