@@ -1,22 +1,18 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using LsglangSharp.Api.Tests.Serving;
-using LsglangSharp.Support;
 
 namespace LsglangSharp.Api.Tests.Clients;
 
 /// <summary>The openai package of npm against the server.</summary>
 public sealed class OpenAiNodeTests
 {
-    private static readonly string _folder = Path.Combine(Repository.Root, "tests/Api.Tests/openai-node");
-
     [SkippableFact]
     public async Task OpenAIs_client_for_Node_understands_the_server()
     {
-        Skip.IfNot(await IsInstalledAsync(), "node or npm is missing, or the openai package cannot be installed here");
+        Skip.IfNot(await NodeClient.IsInstalledAsync(), NodeClient.WhyNot);
         await using var server = await ClientScript.StartAsync();
 
-        var (code, output, errors) = await RunAsync(
+        var (code, output, errors) = await NodeClient.RunAsync(
             "node",
             "run.mjs",
             new Uri(server.Address, "/v1").ToString(),
@@ -54,49 +50,4 @@ public sealed class OpenAiNodeTests
 
     private static void AssertJson(string expected, JsonNode actual) =>
         Assert.True(JsonNode.DeepEquals(JsonNode.Parse(expected), actual), actual.ToJsonString());
-
-    /// <summary>Installs the package on first use.</summary>
-    private static async Task<bool> IsInstalledAsync()
-    {
-        try
-        {
-            return Directory.Exists(Path.Combine(_folder, "node_modules", "openai"))
-                || await InstallAsync() == 0;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return false;
-        }
-    }
-
-    private static async Task<int> InstallAsync() =>
-        (await RunAsync("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")).Code;
-
-    private static async Task<(int Code, string Output, string Errors)> RunAsync(
-        string program, params string[] arguments)
-    {
-        var start = new ProcessStartInfo(program, arguments)
-        {
-            WorkingDirectory = _folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            RedirectStandardInput = true,
-        };
-        using var process = Process.Start(start)!;
-        process.StandardInput.Close();
-        var output = process.StandardOutput.ReadToEndAsync();
-        var errors = process.StandardError.ReadToEndAsync();
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        try
-        {
-            await process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-            throw;
-        }
-
-        return (process.ExitCode, await output, await errors);
-    }
 }
