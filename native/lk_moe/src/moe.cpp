@@ -303,7 +303,13 @@ void run(Device& device, const Experts& experts, Plan& plan, const Grid& x, cons
                   clear,
                   gemm};
 
-    const std::size_t own_floats = 2 * kTileTokens * round_up(experts.intermediate, kGemmRows) + 16;
+    std::size_t chunk_max = 0;
+    for (const Slice& slice : experts.view(plan.groups[0].expert, Part::gate).slices) {
+        const auto rows = static_cast<std::size_t>(slice.row_count);
+        const auto workers = static_cast<std::size_t>(device.pool().rank_size(slice.rank));
+        if (rows > 0) chunk_max = std::max(chunk_max, std::min(rows, gate_up_chunk(job, rows, workers)));
+    }
+    const std::size_t own_floats = round_up(2 * kTileTokens * chunk_max, 16);
     const std::size_t own_packed = few ? 0 : gemm.packed_bytes(kTileTokens, experts.hidden);
     for (int worker = 0; worker < device.pool().size(); ++worker) {
         device.own(worker).reserve(own_floats * sizeof(float) + own_packed);

@@ -152,8 +152,8 @@ struct Weight {
     MatrixPointer matrix;
 };
 
-// Error bounds: f32 sums of n terms of size one; activations rounded to bf16 are wrong by 2^-9 of each term, which the square
-// root of n such errors makes, with a wide margin, 4 * 2^-9 * sqrt(n).
+// Error bounds: f32 sums of n terms of size one; activations rounded to bf16 are wrong by up to 2^-8 of each term, which the square
+// root of n such errors makes, with a wide margin, 2 * 2^-8 * sqrt(n).
 inline double bound_exact(int depth) { return 4e-7 * depth + 1e-5; }
 inline double bound_rounded(int depth) { return 4.0 / 512 * std::sqrt(depth) + 1e-4; }
 
