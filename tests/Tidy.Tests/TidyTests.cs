@@ -91,10 +91,15 @@ public sealed partial class TidyTests
         AssertNone(from file in Directory.Exists(path) ? Directory.EnumerateFiles(path, "*.cs", option) : []
                    from Match match in Using().Matches(File.ReadAllText(file))
                    let name = match.Groups[1].Value
-                   where !known.Any(prefix => name == prefix || (name.StartsWith(prefix + '.', StringComparison.Ordinal)
-                       && !(prefix == "LsglangSharp.Runtime.Text" && name.StartsWith("LsglangSharp.Runtime.Text.T", StringComparison.Ordinal))))
+                   where !known.Any(prefix => IsWithin(name, prefix))
                    select $"{Relative(file)}: uses {name}");
     }
+
+    /// <summary>A folder's namespaces belong to it, but for Templates, which stands apart from the rest of Text.</summary>
+    private static bool IsWithin(string name, string folder) =>
+        name == folder
+        || (name.StartsWith(folder + '.', StringComparison.Ordinal)
+            && !(folder.EndsWith(".Text", StringComparison.Ordinal) && name.EndsWith(".Templates", StringComparison.Ordinal)));
 
     [Fact]
     public void Unsafe_code_in_Runtime_stands_in_Weights_only() =>
@@ -117,11 +122,12 @@ public sealed partial class TidyTests
                    where lines > LinesMax
                    select $"{Relative(file)}: {lines} lines, more than {LinesMax}");
 
+    /// <summary>What a test expects may stand in one line, however long.</summary>
     [Fact]
     public void Lines_fit_beside_another_file() =>
         AssertNone(from file in Code()
                    from line in File.ReadLines(file)
-                   where line.Length > ColumnsMax
+                   where line.Length > ColumnsMax && !(IsTest(file) && line.Contains('"', StringComparison.Ordinal))
                    select $"{Relative(file)}: {line.Trim()}");
 
     [Fact]
@@ -154,6 +160,8 @@ public sealed partial class TidyTests
         ["src/Api/Http/ErrorPipeline.cs"] = 1,
         ["src/Api/Program.cs"] = 1,
     };
+
+    private static bool IsTest(string file) => Relative(file).StartsWith("tests/", StringComparison.Ordinal);
 
     private static IEnumerable<string> Code() =>
         Sources("src", "*.cs").Concat(Sources("tests", "*.cs"))
