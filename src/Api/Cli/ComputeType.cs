@@ -14,4 +14,15 @@ internal static class ComputeType
         "auto" => checkpoint == DType.BF16 ? DType.BF16 : DType.F16,
         _ => throw new ConfigurationException($"--dtype {name}: auto, float32, bfloat16 and float16 are known."),
     };
+
+    /// <summary>
+    /// What --kv-cache-dtype means. auto is float32 on the CPU: rounding keys and values would turn differences in the last bit, which
+    /// come with every other way to batch, into differences that change sampled tokens.
+    /// </summary>
+    public static DType OfCache(string name) => name switch
+    {
+        "auto" => DType.F32,
+        "bf16" or "bfloat16" => DType.BF16,
+        _ => throw new ConfigurationException($"--kv-cache-dtype {name} is not supported yet; auto and bfloat16 are."),
+    };
 }

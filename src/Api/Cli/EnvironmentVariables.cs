@@ -36,6 +36,8 @@ internal sealed class EnvironmentVariables
         new("LK_THREADS", null, "count", "auto", "threads that compute; auto is the physical cores less 4, at least 1"),
         new("LK_THREAD_BINDING", null, "CPU_CORE|NUMA_NODE", "CPU_CORE", "pin each thread to a core or to a node"),
         new("LK_POWER_SAVING", null, "0/1", "0", "yield while waiting instead of spinning"),
+        new("LK_ROUND_PREFILL", null, "0/1", "0",
+            "round activations to bf16 in long prompts: faster where the processor multiplies bf16; answers may vary with batching"),
         new("OMP_NUM_THREADS", null, "count", "auto", "threads that load weights, where LK_THREADS is not set"),
         new("SGLANG_CPU_OMP_THREADS_BIND", "VLLM_CPU_OMP_THREADS_BIND", "cores", "all",
             "cores to compute on: 0-42, or 0-15,32-47; parts for several ranks are joined by |"),
@@ -62,6 +64,8 @@ internal sealed class EnvironmentVariables
     public bool PowerSaving { get; private set; }
 
     public bool NumaInterleave { get; private set; }
+
+    public bool RoundPrefill { get; private set; }
 
     /// <summary>Cores to compute on, such as 0-42 or, one part for each rank, 0-42|43-85; null for all that the process may use.</summary>
     public string? Cores { get; private set; }
@@ -91,6 +95,7 @@ internal sealed class EnvironmentVariables
         read.MoeNumaEnabled = read.Boolean("LVLLM_MOE_NUMA_ENABLED");
         read.NumaInterleave = read.Boolean("LVLLM_ENABLE_NUMA_INTERLEAVE");
         read.PowerSaving = read.Boolean("LK_POWER_SAVING");
+        read.RoundPrefill = read.Boolean("LK_ROUND_PREFILL");
         read.ForwardUnknownTools = read.Boolean("SGLANG_FORWARD_UNKNOWN_TOOLS");
         read.Threads = read.Count("LK_THREADS");
         read.LoaderThreads = read.Threads ?? read.Count("OMP_NUM_THREADS");

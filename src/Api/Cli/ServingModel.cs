@@ -37,7 +37,7 @@ internal sealed class ServingModel : IDisposable
         _tokenizer = tokenizer;
         Counts = ModelCounts.Of(folder.Spec);
         WeightType = ComputeType.Of(settings.Dtype, folder.Spec.CheckpointType);
-        _cacheType = settings.KvCacheDtype == "auto" ? WeightType : DType.BF16;
+        _cacheType = ComputeType.OfCache(settings.KvCacheDtype);
 
         var limits = MemoryBudget.Limits(folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);
         var forward = Bind(limits, environment, display);
@@ -141,6 +141,7 @@ internal sealed class ServingModel : IDisposable
         PowerSaving = environment.PowerSaving,
         NumaInterleave = environment.NumaInterleave,
         CoresPerRank = environment.Cores,
+        ExactActivations = !environment.RoundPrefill,
     };
 
     /// <summary>What was chosen, in a few lines.</summary>
@@ -152,7 +153,8 @@ internal sealed class ServingModel : IDisposable
         screen.WriteLine($"  processor   {_device.Description.Isa}, {_device.Description.Threads} threads on "
             + string.Join(", ", _device.Description.Ranks.Select(rank => $"node {rank.Node} (cores {rank.Cpus})")));
         screen.WriteLine($"  KV cache    {facts.KvTokens:N0} tokens in pages of {facts.PageSize}, "
-            + $"{Units.Bytes(facts.KvTokens * Counts.KvBytesPerToken(_cacheType))}; context {facts.ContextLength:N0}");
+            + $"{Units.Bytes(facts.KvTokens * Counts.KvBytesPerToken(_cacheType))} as {_cacheType.ToString().ToLowerInvariant()}; "
+            + $"context {facts.ContextLength:N0}");
         foreach (var warning in _device.Description.Warnings)
         {
             screen.WriteLine($"  warning     {warning}");
