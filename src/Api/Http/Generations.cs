@@ -24,7 +24,8 @@ internal sealed class Generations
     public double ElapsedSeconds(int index) => _timings[index].ElapsedSeconds;
 
     /// <summary>Submits all; where one is refused the others are taken back and the refusal is thrown.</summary>
-    public static Generations Start(ServerContext server, IReadOnlyList<GenerationRequest> requests, bool streaming)
+    public static async Task<Generations> StartAsync(
+        ServerContext server, IReadOnlyList<GenerationRequest> requests, bool streaming)
     {
         if (server.Phase.Refusal is { } refusal)
         {
@@ -42,11 +43,7 @@ internal sealed class Generations
             var submission = server.Engine.Submit(requests[i]);
             if (submission.Rejection is { } rejection)
             {
-                for (var taken = 0; taken < i; taken++)
-                {
-                    server.Engine.Abort(requests[taken].Id);
-                }
-
+                await Task.WhenAll(streams[..i].Select(LeaveAsync));
                 throw new RequestException(FailureOf(rejection, requests[i], server.Engine.Facts));
             }
 
@@ -69,6 +66,22 @@ internal sealed class Generations
     /// <summary>The chunks of all generations as they come, each with the index of its generation.</summary>
     public IAsyncEnumerable<(int Index, GenerationChunk Chunk)> ReadAsync(CancellationToken cancel) =>
         Count == 1 ? ReadOneAsync(0, cancel) : ReadAllAsync(cancel);
+
+    /// <summary>Ends one generation and no other, whatever their ids have in common.</summary>
+    private static async Task LeaveAsync(IAsyncEnumerable<GenerationChunk> stream)
+    {
+        try
+        {
+            await foreach (var _ in stream.WithCancellation(new CancellationToken(canceled: true)))
+            {
+                break;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // That is what was wanted.
+        }
+    }
 
     /// <summary>The beginning of the prompt is kept, with room for one token at least.</summary>
     private static GenerationRequest Truncate(GenerationRequest request, int contextLength)
@@ -109,7 +122,7 @@ internal sealed class Generations
         var pumps = Task.WhenAll(
             Enumerable.Range(0, Count).Select(index => PumpAsync(index, merged.Writer, stop.Token)));
         _ = pumps.ContinueWith(
-            done => merged.Writer.TryComplete(done.Exception?.InnerException), CancellationToken.None,
+            _ => merged.Writer.TryComplete(), CancellationToken.None,
             TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         try
         {
@@ -128,9 +141,16 @@ internal sealed class Generations
 
     private async Task PumpAsync(int index, ChannelWriter<(int, GenerationChunk)> writer, CancellationToken cancel)
     {
-        await foreach (var item in ReadOneAsync(index, cancel))
+        try
         {
-            await writer.WriteAsync(item, cancel);
+            await foreach (var item in ReadOneAsync(index, cancel))
+            {
+                await writer.WriteAsync(item, cancel);
+            }
+        }
+        catch (Exception e) when (writer.TryComplete(e))
+        {
+            // The reader gets it now, and not when the others have ended too.
         }
     }
 }

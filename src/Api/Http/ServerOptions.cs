@@ -81,7 +81,7 @@ public sealed record ServerOptions
     /// <summary>Where one line a message goes: start, stop, failures.</summary>
     public Action<string> Log { get; init; } = Console.Error.WriteLine;
 
-    /// <summary>The clock of log-in times and measurements, so that tests can own it.</summary>
+    /// <summary>Where times come from, so that tests can own them.</summary>
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 }
 

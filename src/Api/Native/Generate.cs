@@ -11,7 +11,7 @@ internal sealed class Generate(ServerContext server)
     public async Task HandleAsync(HttpContext context)
     {
         var request = await ReadAsync(context);
-        var generations = Generations.Start(server, request.Generations, request.Streaming);
+        var generations = await Generations.StartAsync(server, request.Generations, request.Streaming);
         GenerateItem[] items =
         [
             .. Enumerable.Range(0, generations.Count)

@@ -38,8 +38,8 @@ internal sealed record GenerateRequest
 
         var ids = ReadIds(request, prompts.Count, isBatch);
         var wantsLogprobs = PerPrompt(request, "return_logprob", prompts.Count, AsFlag) ?? new bool[prompts.Count];
-        var starts = PerPrompt(request, "logprob_start_len", prompts.Count, Fields.AsInteger);
-        var tops = PerPrompt(request, "top_logprobs_num", prompts.Count, Fields.AsInteger);
+        var starts = PerPrompt(request, "logprob_start_len", prompts.Count, AtLeast(-1));
+        var tops = PerPrompt(request, "top_logprobs_num", prompts.Count, AtLeast(0));
         var priority = request.Integer("priority") ?? 0;
         var salt = RequestIds.CacheSalt(request);
         var textInLogprobs = request.Flag("return_text_in_logprobs") ?? false;
@@ -150,6 +150,11 @@ internal sealed record GenerateRequest
             ? [.. ids]
             : throw request.Bad("rid", $"must have one entry for each of the {count} prompts, got {ids.Count}");
     }
+
+    private static Func<JsonElement, string, int> AtLeast(int least) => (value, path) =>
+        Fields.AsInteger(value, path) is var number && number >= least
+            ? number
+            : throw new RequestException($"'{path}' must be at least {least}, got {number}.", path);
 
     private static bool AsFlag(JsonElement value, string path) => value.ValueKind switch
     {

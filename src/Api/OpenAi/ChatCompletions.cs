@@ -10,14 +10,14 @@ internal sealed class ChatCompletions(ServerContext server)
     public async Task HandleAsync(HttpContext context)
     {
         var request = await ReadAsync(context);
-        var generations = Generations.Start(
-            server,
-            [.. Enumerable.Range(0, request.Choices).Select(choice => GenerationOf(request, choice))],
-            request.Stream.Streaming);
         var choices = Enumerable.Range(0, request.Choices)
             .Select(index => new ChatChoice(
                 index, AnswerParsers.Create(server, request), AnswerParsers.ThoughtsEndToken(server, request)))
             .ToList();
+        var generations = await Generations.StartAsync(
+            server,
+            [.. Enumerable.Range(0, request.Choices).Select(choice => GenerationOf(request, choice))],
+            request.Stream.Streaming);
         if (request.Stream.Streaming)
         {
             await SseLoop.RunAsync(context, generations, new ChatStream(server, request, choices));

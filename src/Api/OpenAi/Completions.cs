@@ -12,7 +12,7 @@ internal sealed class Completions(ServerContext server)
     {
         var request = await ReadAsync(context);
         var count = request.Prompts.Count * request.Choices;
-        var generations = Generations.Start(
+        var generations = await Generations.StartAsync(
             server,
             [.. Enumerable.Range(0, count).Select(choice => GenerationOf(request, choice))],
             request.Stream.Streaming);

@@ -127,6 +127,22 @@ public sealed class LifecycleTests
     }
 
     [Fact]
+    public async Task A_choice_that_fails_does_not_wait_for_the_others()
+    {
+        await using var server = await RunningServer.StartAsync();
+        var healthy = server.Engine.SayLater();
+        healthy.TryWrite(Chunk("a"));
+        var endless = server.Engine.Script;
+        server.Engine.Script = request => request.Id == "r_1" ? Broken() : endless(request);
+
+        var (status, _) = await server.AskAsync(
+            Chat, """{"messages":[{"role":"user","content":"Hi"}],"n":2,"rid":"r"}""");
+
+        Assert.Equal(HttpStatusCode.InternalServerError, status);
+        await WaitUntilAsync(() => server.Engine.Cancelled.Contains("r"));
+    }
+
+    [Fact]
     public async Task Stopping_lets_what_runs_finish_and_takes_nothing_new()
     {
         await using var server = await RunningServer.StartAsync();

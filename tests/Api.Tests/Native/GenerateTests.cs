@@ -187,6 +187,8 @@ public sealed class GenerateTests
     [InlineData(
         """{"text":"a","sampling_params":{"regex":"a"}}""",
         "'sampling_params.regex' is not supported: answers cannot be held to a grammar yet.")]
+    [InlineData("""{"text":"a","top_logprobs_num":-1}""", "'top_logprobs_num' must be at least 0, got -1.")]
+    [InlineData("""{"text":"a","logprob_start_len":[-2]}""", "'logprob_start_len[0]' must be at least -1, got -2.")]
     [InlineData("""{"text":"a","return_logprob":1}""", "'return_logprob' must be true or false, got the number 1.")]
     [InlineData("""{"text":"a","image_data":"x"}""", "Model only supports text input; received 'image_data'.")]
     public async Task Bad_requests_are_told_what_is_wrong(string request, string message)

@@ -300,12 +300,14 @@ public sealed class BadRequestTests
     public async Task Choices_are_submitted_together_or_not_at_all()
     {
         await using var server = await StartAsync();
+        server.Engine.SayLater();
         server.Engine.Refuse = request => request.Id == "r_2" ? new Rejection("The request queue is full.", 503) : null;
 
         var (status, _) = await server.AskAsync(Chat, $$"""{ {{Hi}},"n":3,"rid":"r"}""");
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
-        Assert.Equal(["r", "r_1"], server.Engine.AbortedPrefixes);
+        Assert.Equal(["r", "r_1"], server.Engine.Cancelled);
+        Assert.Empty(server.Engine.AbortedPrefixes);
     }
 
     [Theory]
