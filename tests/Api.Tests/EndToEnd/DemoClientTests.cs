@@ -80,7 +80,7 @@ public sealed class DemoClientTests(DemoServer server)
     }
 
     [Fact]
-    public async Task Sampled_choices_differ_from_each_other_and_a_seed_brings_its_text_again()
+    public async Task Sampled_choices_differ_from_each_other_and_a_seed_brings_them_again_in_any_company()
     {
         var request = new JsonObject
         {
@@ -91,13 +91,14 @@ public sealed class DemoClientTests(DemoServer server)
             ["separate_reasoning"] = false,
         };
 
-        var first = await ContentsAsync(request);
-        var again = await ContentsAsync(request);
+        var alone = await ContentsAsync(request);
         request["n"] = 3;
         var choices = await ContentsAsync(request);
+        var crowd = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => ContentsAsync(request)));
 
-        Assert.Equal(first, again);
         Assert.Equal(3, choices.Distinct().Count());
+        Assert.Equal(alone[0], choices[0]);
+        Assert.All(crowd, contents => Assert.Equal(choices, contents));
     }
 
     [Fact]
