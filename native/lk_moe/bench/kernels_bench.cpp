@@ -157,14 +157,16 @@ void add_bounds(Bench& bench, const Buffers& buffers) {
                    .defines = Bound::memory});
     }
     constexpr int kRepeats = 400;
-    bench.add({.name = "read cache",
-               .amount = threads * kRepeats * kCacheBytes,
-               .unit = "GB/s",
-               .bounds = {},
-               .work = [&buffers](int i) {
-                   for (int repeat = 0; repeat < kRepeats; ++repeat) read_streams(buffers.w(i), kCacheBytes, 1);
-               },
-               .defines = Bound::cache});
+    for (int streams : {1, 4}) {
+        bench.add({.name = "read cache, " + std::to_string(streams) + " streams",
+                   .amount = threads * kRepeats * kCacheBytes,
+                   .unit = "GB/s",
+                   .bounds = {},
+                   .work = [&buffers, streams](int i) {
+                       for (int repeat = 0; repeat < kRepeats; ++repeat) read_streams(buffers.w(i), kCacheBytes, streams);
+                   },
+                   .defines = Bound::cache});
+    }
     constexpr std::size_t kSteps = 2'000'000;
     const double f32 = multiply_add_f32(1), pairs = multiply_add_bf16(1);
     if (f32 > 0) {
