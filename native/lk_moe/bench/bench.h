@@ -18,7 +18,8 @@ struct Registration {
     explicit Registration(const Benchmark& benchmark) { benchmarks().push_back(benchmark); }
 };
 
-// The value after `--name`, or `fallback`. Throws std::invalid_argument on a value that is not a positive number.
+// The value after `--name`, or `fallback`. Throws std::invalid_argument on a value that is not a positive
+// number.
 int option(const std::vector<std::string>& arguments, const std::string& name, int fallback);
 
 }  // namespace lk::bench

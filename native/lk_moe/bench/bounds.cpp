@@ -7,8 +7,8 @@
 namespace lk::bench {
 namespace {
 
-// The compiler must not know what is in `value`, and must believe that somebody reads it. A macro, because a function would
-// have to have every caller's instruction set.
+// The compiler must not know what is in `value`, and must believe that somebody reads it. A macro, because a
+// function would have to have every caller's instruction set.
 #define LK_KEEP(value) asm volatile("" : "+v"(value))
 
 template <int S>
@@ -19,7 +19,8 @@ template <int S>
     for (std::size_t i = 0; i < share; i += 64) {
 #pragma GCC unroll 8
         for (int s = 0; s < S; ++s) {
-            seen[s] = _mm512_or_si512(seen[s], _mm512_loadu_si512(data + static_cast<std::size_t>(s) * share + i));
+            seen[s] =
+                _mm512_or_si512(seen[s], _mm512_loadu_si512(data + static_cast<std::size_t>(s) * share + i));
         }
     }
     for (auto& value : seen) LK_KEEP(value);

@@ -1,4 +1,5 @@
-// What the machine can do at best: plain read loops and plain multiply-add loops, with the widest instructions it has.
+// What the machine can do at best: plain read loops and plain multiply-add loops, with the widest
+// instructions it has.
 #pragma once
 #include <cstddef>
 

@@ -1,5 +1,6 @@
-// Each kernel's GB/s or GFLOP/s, and its share of what plain loops reach on the same threads. Bounds and kernels take
-// turns in every round, so that a neighbour on the machine slows both; the share is the median over rounds.
+// Each kernel's GB/s or GFLOP/s, and its share of what plain loops reach on the same threads. Bounds and
+// kernels take turns in every round, so that a neighbour on the machine slows both; the share is the median
+// over rounds.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -63,11 +64,13 @@ double median(std::vector<double> values) {
 
 class Bench {
 public:
-    Bench(int threads, int rounds, std::string filter) : team_(threads), rounds_(rounds), filter_(std::move(filter)) {}
+    Bench(int threads, int rounds, std::string filter)
+        : team_(threads), rounds_(rounds), filter_(std::move(filter)) {}
 
     Team& team() { return team_; }
     void add(Case one) {
-        if (one.defines != Bound::none || one.name.find(filter_) != std::string::npos) cases_.push_back(std::move(one));
+        if (one.defines != Bound::none || one.name.find(filter_) != std::string::npos)
+            cases_.push_back(std::move(one));
     }
 
     void run() {
@@ -162,9 +165,11 @@ void add_bounds(Bench& bench, const Buffers& buffers) {
                    .amount = threads * kRepeats * kCacheBytes,
                    .unit = "GB/s",
                    .bounds = {},
-                   .work = [&buffers, streams](int i) {
-                       for (int repeat = 0; repeat < kRepeats; ++repeat) read_streams(buffers.w(i), kCacheBytes, streams);
-                   },
+                   .work =
+                       [&buffers, streams](int i) {
+                           for (int repeat = 0; repeat < kRepeats; ++repeat)
+                               read_streams(buffers.w(i), kCacheBytes, streams);
+                       },
                    .defines = Bound::cache});
     }
     constexpr std::size_t kSteps = 2'000'000;
@@ -218,7 +223,8 @@ void add_gemm_case(Bench& bench, const Buffers& buffers, const Gemm& gemm, const
                    std::size_t tokens, std::size_t rows, std::size_t depth) {
     const std::size_t matrix = rows * depth * size_of(format);
     const double flops_each = 2.0 * static_cast<double>(tokens * rows * depth);
-    const std::size_t count = std::clamp<std::size_t>(static_cast<std::size_t>(4e9 / flops_each), 1, kMemoryBytes / matrix);
+    const std::size_t count =
+        std::clamp<std::size_t>(static_cast<std::size_t>(4e9 / flops_each), 1, kMemoryBytes / matrix);
     const std::string name = std::string(kind) + " " + format_name(format) + " T=" + std::to_string(tokens) +
                              " N=" + std::to_string(rows) + " K=" + std::to_string(depth);
     bench.add({.name = name,
@@ -229,8 +235,9 @@ void add_gemm_case(Bench& bench, const Buffers& buffers, const Gemm& gemm, const
                    char* packed = buffers.packed[static_cast<std::size_t>(i)]->data();
                    gemm.pack({buffers.floats(buffers.x, i), depth}, tokens, depth, packed);
                    for (std::size_t m = 0; m < count; ++m) {
-                       gemm.multiply({static_cast<const char*>(buffers.w(i)) + m * matrix, depth, rows, depth}, packed,
-                                     tokens, {buffers.floats(buffers.y, i), rows}, false);
+                       gemm.multiply(
+                           {static_cast<const char*>(buffers.w(i)) + m * matrix, depth, rows, depth}, packed,
+                           tokens, {buffers.floats(buffers.y, i), rows}, false);
                    }
                }});
 }
@@ -240,9 +247,22 @@ void add_gemm(Bench& bench, const Buffers& buffers, const Kernels& table) {
         std::size_t tokens, rows, depth;
     };
     const Gemm& fast = table.gemm[index_of(Format::bf16)];
-    for (const Shape& s : {Shape{512, 768, 2048}, {512, 2048, 2048}, {512, 2048, 768}, {4, 768, 2048}, {6, 768, 2048}, {8, 768, 2048}, {12, 768, 2048}, {16, 768, 2048}, {24, 768, 2048},
-                           {32, 768, 2048}, {33, 768, 2048}, {40, 768, 2048}, {48, 768, 2048}, {64, 768, 2048},
-                           {32, 2048, 768}, {64, 1024, 7168}}) {
+    for (const Shape& s : {Shape{512, 768, 2048},
+                           {512, 2048, 2048},
+                           {512, 2048, 768},
+                           {4, 768, 2048},
+                           {6, 768, 2048},
+                           {8, 768, 2048},
+                           {12, 768, 2048},
+                           {16, 768, 2048},
+                           {24, 768, 2048},
+                           {32, 768, 2048},
+                           {33, 768, 2048},
+                           {40, 768, 2048},
+                           {48, 768, 2048},
+                           {64, 768, 2048},
+                           {32, 2048, 768},
+                           {64, 1024, 7168}}) {
         add_gemm_case(bench, buffers, fast, "gemm", Format::bf16, s.tokens, s.rows, s.depth);
     }
     for (std::size_t tokens : {32u, 33u, 512u}) {
@@ -260,13 +280,14 @@ void add_gemm(Bench& bench, const Buffers& buffers, const Kernels& table) {
     }
     for (Format format : {Format::bf16, Format::f32}) {
         for (const Shape& s : {Shape{512, 768, 2048}, {32, 768, 2048}, {33, 768, 2048}, {64, 1024, 7168}}) {
-            add_gemm_case(bench, buffers, table.gemm_exact[index_of(format)], "exact gemm", format, s.tokens, s.rows,
-                          s.depth);
+            add_gemm_case(bench, buffers, table.gemm_exact[index_of(format)], "exact gemm", format, s.tokens,
+                          s.rows, s.depth);
         }
     }
 }
 
-// One query row's heads over a context of keys and values that is larger than the caches, as decoding meets it.
+// One query row's heads over a context of keys and values that is larger than the caches, as decoding meets
+// it.
 void add_attention(Bench& bench, const Buffers& buffers, const Kernels& table) {
     constexpr std::size_t kDimension = 128, kSlots = 64, kScores = 4096;
     const std::size_t i = index_of(Format::bf16);
@@ -275,34 +296,45 @@ void add_attention(Bench& bench, const Buffers& buffers, const Kernels& table) {
     for (std::size_t heads : {1u, 4u, 8u}) {
         const double bytes = static_cast<double>(bench.team().size()) * static_cast<double>(pages * page);
         const std::string suffix = " bf16 heads=" + std::to_string(heads);
-        bench.add({.name = "attention scores (gemv)" + suffix, .amount = bytes, .unit = "GB/s", .bounds = {Bound::memory},
+        bench.add({.name = "attention scores (gemv)" + suffix,
+                   .amount = bytes,
+                   .unit = "GB/s",
+                   .bounds = {Bound::memory},
                    .work = [=, &buffers, &table](int thread) {
                        for (std::size_t p = 0; p < pages; ++p) {
-                           table.gemv[i]({static_cast<const char*>(buffers.w(thread)) + p * page, kDimension, kSlots, kDimension},
+                           table.gemv[i]({static_cast<const char*>(buffers.w(thread)) + p * page, kDimension,
+                                          kSlots, kDimension},
                                          {buffers.floats(buffers.x, thread), kDimension}, heads,
-                                         {buffers.floats(buffers.y, thread) + p % 64 * kSlots, kScores}, false);
+                                         {buffers.floats(buffers.y, thread) + p % 64 * kSlots, kScores},
+                                         false);
                        }
                    }});
-        bench.add({.name = "attention values (mix)" + suffix, .amount = bytes, .unit = "GB/s", .bounds = {Bound::memory},
+        bench.add({.name = "attention values (mix)" + suffix,
+                   .amount = bytes,
+                   .unit = "GB/s",
+                   .bounds = {Bound::memory},
                    .work = [=, &buffers, &table](int thread) {
                        for (std::size_t p = 0; p < pages; ++p) {
-                           table.mix[i]({static_cast<const char*>(buffers.w(thread)) + p * page, kDimension, kSlots, kDimension},
-                                        {buffers.floats(buffers.x, thread) + p % 64 * kSlots, kScores}, heads, nullptr,
-                                        {buffers.floats(buffers.y, thread), kDimension});
+                           table.mix[i]({static_cast<const char*>(buffers.w(thread)) + p * page, kDimension,
+                                         kSlots, kDimension},
+                                        {buffers.floats(buffers.x, thread) + p % 64 * kSlots, kScores}, heads,
+                                        nullptr, {buffers.floats(buffers.y, thread), kDimension});
                        }
                    }});
     }
     constexpr std::size_t kQueries = 64, kRepeats = 2000;
-    bench.add({.name = "attention values (mix) bf16 heads=64, cached",
-               .amount = static_cast<double>(bench.team().size()) * 2 * kQueries * kSlots * kDimension * kRepeats,
-               .unit = "GFLOP/s", .bounds = {Bound::fma_f32},
-               .work = [=, &buffers, &table](int thread) {
-                   for (std::size_t repeat = 0; repeat < kRepeats; ++repeat) {
-                       table.mix[i]({buffers.w(thread), kDimension, kSlots, kDimension},
-                                    {buffers.floats(buffers.x, thread), kSlots}, kQueries, nullptr,
-                                    {buffers.floats(buffers.y, thread), kDimension});
-                   }
-               }});
+    bench.add(
+        {.name = "attention values (mix) bf16 heads=64, cached",
+         .amount = static_cast<double>(bench.team().size()) * 2 * kQueries * kSlots * kDimension * kRepeats,
+         .unit = "GFLOP/s",
+         .bounds = {Bound::fma_f32},
+         .work = [=, &buffers, &table](int thread) {
+             for (std::size_t repeat = 0; repeat < kRepeats; ++repeat) {
+                 table.mix[i]({buffers.w(thread), kDimension, kSlots, kDimension},
+                              {buffers.floats(buffers.x, thread), kSlots}, kQueries, nullptr,
+                              {buffers.floats(buffers.y, thread), kDimension});
+             }
+         }});
 }
 
 // Rows in L2, as activations are; what is read and written counts.
@@ -310,26 +342,34 @@ void add_rows(Bench& bench, const Buffers& buffers, const Kernels& table) {
     static constexpr std::size_t kLength = 16384, kRepeats = 300;
     const auto add = [&](const char* name, std::size_t bytes_of_element, auto body) {
         bench.add({.name = std::string("row ") + name,
-                   .amount = static_cast<double>(bench.team().size()) * static_cast<double>(bytes_of_element) * kLength * kRepeats,
-                   .unit = "GB/s", .bounds = {Bound::cache},
+                   .amount = static_cast<double>(bench.team().size()) *
+                             static_cast<double>(bytes_of_element) * kLength * kRepeats,
+                   .unit = "GB/s",
+                   .bounds = {Bound::cache},
                    .work = [&buffers, body](int i) {
                        for (std::size_t repeat = 0; repeat < kRepeats; ++repeat) {
-                           body(buffers.floats(buffers.x, i), buffers.floats(buffers.y, i), buffers.floats(buffers.packed, i));
+                           body(buffers.floats(buffers.x, i), buffers.floats(buffers.y, i),
+                                buffers.floats(buffers.packed, i));
                        }
                    }});
     };
     add("rms_norm", 16, [&table](float* x, float* y, float* z) { table.rms_norm(x, z, 1e-6f, y, kLength); });
     add("silu_mul", 12, [&table](float* x, float* y, float* z) { table.silu_mul(x, z, 1, y, kLength); });
     add("axpy", 12, [&table](float* x, float* y, float*) { table.axpy(0.5f, x, y, kLength); });
-    add("rotate", 12, [&table](float* x, float* y, float* z) { table.rotate(x, 128, kLength / 128, y, z, 64, false); });
-    add("rotate interleaved", 12, [&table](float* x, float* y, float* z) { table.rotate(x, 128, kLength / 128, y, z, 64, true); });
+    add("rotate", 12,
+        [&table](float* x, float* y, float* z) { table.rotate(x, 128, kLength / 128, y, z, 64, false); });
+    add("rotate interleaved", 12,
+        [&table](float* x, float* y, float* z) { table.rotate(x, 128, kLength / 128, y, z, 64, true); });
     add("maximum", 4, [&table](float* x, float* y, float*) { y[0] = table.maximum(x, kLength); });
-    add("argmax", 4, [&table](float* x, float* y, float*) { y[0] = static_cast<float>(table.argmax(x, kLength)); });
+    add("argmax", 4,
+        [&table](float* x, float* y, float*) { y[0] = static_cast<float>(table.argmax(x, kLength)); });
     add("exp_sum", 8, [&table](float* x, float* y, float*) { table.exp_sum(x, 0, y, kLength); });
     for (Format format : {Format::bf16, Format::f16}) {
         const std::size_t i = index_of(format);
-        add(format == Format::bf16 ? "narrow bf16" : "narrow f16", 6, [&table, i](float* x, float* y, float*) { table.narrow[i](x, y, kLength); });
-        add(format == Format::bf16 ? "widen bf16" : "widen f16", 6, [&table, i](float* x, float* y, float*) { table.widen[i](x, y, kLength); });
+        add(format == Format::bf16 ? "narrow bf16" : "narrow f16", 6,
+            [&table, i](float* x, float* y, float*) { table.narrow[i](x, y, kLength); });
+        add(format == Format::bf16 ? "widen bf16" : "widen f16", 6,
+            [&table, i](float* x, float* y, float*) { table.widen[i](x, y, kLength); });
     }
 }
 
@@ -352,7 +392,8 @@ int run(const std::vector<std::string>& arguments) {
     return 0;
 }
 
-const Registration registration{{"kernels", "each kernel against plain loops: --threads N --rounds N --only TEXT", run}};
+const Registration registration{
+    {"kernels", "each kernel against plain loops: --threads N --rounds N --only TEXT", run}};
 
 }  // namespace
 }  // namespace lk::bench

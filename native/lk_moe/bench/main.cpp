@@ -22,7 +22,8 @@ int option(const std::vector<std::string>& arguments, const std::string& name, i
             used = 0;
         }
         if (used != arguments[i + 1].size() || used == 0 || value <= 0) {
-            throw std::invalid_argument("--" + name + " " + arguments[i + 1] + ": a positive number is needed");
+            throw std::invalid_argument("--" + name + " " + arguments[i + 1] +
+                                        ": a positive number is needed");
         }
         return value;
     }

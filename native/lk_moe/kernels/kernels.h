@@ -56,8 +56,9 @@ inline constexpr std::size_t kGemvTokens = 8;
 // The same sum for many tokens. Activations are packed once, in a layout that is the table's own, and then
 // meet any number of weight rows, on any number of threads. Rows are cheapest in multiples of kGemmRows.
 //
-// Token ranges that start at a multiple of kPackTokens can be packed apart from each other: the one that starts at
-// `first` lies packed_bytes(first, depth) bytes into the buffer. The buffer must be 64-byte aligned.
+// Token ranges that start at a multiple of kPackTokens can be packed apart from each other: the one that
+// starts at `first` lies packed_bytes(first, depth) bytes into the buffer. The buffer must be 64-byte
+// aligned.
 inline constexpr std::size_t kPackTokens = 64;
 inline constexpr std::size_t kGemmRows = 48;
 
@@ -67,12 +68,15 @@ struct Gemm {
     bool rounds_activations;
     std::size_t (*packed_bytes)(std::size_t tokens, std::size_t depth);
     void (*pack)(const ConstRows& x, std::size_t tokens, std::size_t depth, void* packed);
-    void (*multiply)(const Weights& w, const void* packed, std::size_t tokens, const Rows& y, bool accumulate);
+    void (*multiply)(const Weights& w, const void* packed, std::size_t tokens, const Rows& y,
+                     bool accumulate);
 };
 
-// y[t][d] = factors[t] * y[t][d] + sum_j p[t][j] * v[j][d], d < v.depth, j < v.rows: the value half of attention.
-// `factors` may be null, meaning 1. The targets' rows are not indexed through p: both are addressed by token.
-using Mix = void(const Weights& v, const ConstRows& p, std::size_t tokens, const float* factors, const Rows& y);
+// y[t][d] = factors[t] * y[t][d] + sum_j p[t][j] * v[j][d], d < v.depth, j < v.rows: the value half of
+// attention. `factors` may be null, meaning 1. The targets' rows are not indexed through p: both are
+// addressed by token.
+using Mix = void(const Weights& v, const ConstRows& p, std::size_t tokens, const float* factors,
+                 const Rows& y);
 
 // target[i] = source[i]; to nearest even when narrowing, a NaN stays a NaN of the same sign.
 using Widen = void(const void* source, float* target, std::size_t length);
@@ -81,8 +85,8 @@ using Narrow = void(const float* source, void* target, std::size_t length);
 // y[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]; `weight` may be null, meaning 1; y may be x.
 using RmsNorm = void(const float* x, const float* weight, float epsilon, float* y, std::size_t length);
 
-// y[i] = silu(gate[i]) * up[i] * scale, silu(g) = g / (1 + exp(-g)); y may be gate or up. `scale` is where a routing
-// weight enters, so that the down projections of all experts of a token simply add up.
+// y[i] = silu(gate[i]) * up[i] * scale, silu(g) = g / (1 + exp(-g)); y may be gate or up. `scale` is where a
+// routing weight enters, so that the down projections of all experts of a token simply add up.
 using SiluMul = void(const float* gate, const float* up, float scale, float* y, std::size_t length);
 
 // y[i] += scale * x[i].
@@ -102,9 +106,9 @@ using Maximum = float(const float* x, std::size_t length);
 // The first index of the largest element, or of the first NaN if there is one; 0 if length is 0.
 using Argmax = std::size_t(const float* x, std::size_t length);
 
-// Returns the sum of exp(x[i] - shift) and stores the terms to y unless it is null; y may be x. The difference is rounded to
-// f32; its exponential is within 2 ulp.
-// An online softmax is Maximum and ExpSum; log-sum-exp is max + log(ExpSum(x, max, null)).
+// Returns the sum of exp(x[i] - shift) and stores the terms to y unless it is null; y may be x. The
+// difference is rounded to f32; its exponential is within 2 ulp. An online softmax is Maximum and ExpSum;
+// log-sum-exp is max + log(ExpSum(x, max, null)).
 using ExpSum = double(const float* x, float shift, float* y, std::size_t length);
 
 struct Kernels {

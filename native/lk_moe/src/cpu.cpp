@@ -109,8 +109,8 @@ CpuFeatures detect_cpu() {
     found.avx512_bf16 = found.avx512 && bit(extended1.eax, 5);
 
     const bool tile = bit(extended.edx, 24), tile_bf16 = bit(extended.edx, 22);
-    found.amx_bf16 = found.avx512_bf16 && tile && tile_bf16 && (states & kStateTile) == kStateTile &&
-                     tiles_permitted();
+    found.amx_bf16 =
+        found.avx512_bf16 && tile && tile_bf16 && (states & kStateTile) == kStateTile && tiles_permitted();
 #endif
     return found;
 }
@@ -136,8 +136,8 @@ const Kernels& select_kernels() {
     for (const Kernels* table : tables) {
         if (std::strcmp(table->name, forced) == 0) return *table;
     }
-    throw std::invalid_argument("LK_ISA=" + std::string(forced) + " is not among what this machine can run: " +
-                                runnable_kernel_names());
+    throw std::invalid_argument("LK_ISA=" + std::string(forced) +
+                                " is not among what this machine can run: " + runnable_kernel_names());
 }
 
 }  // namespace lk

@@ -10,10 +10,10 @@ namespace lk {
 // A flag is true only if the instructions exist, the operating system saves their registers,
 // and (AMX) the process has been given permission to use them.
 struct CpuFeatures {
-    bool avx2 = false;        // AVX2, FMA, F16C
-    bool avx512 = false;      // F, BW, VL, DQ
+    bool avx2 = false;    // AVX2, FMA, F16C
+    bool avx512 = false;  // F, BW, VL, DQ
     bool avx512_bf16 = false;
-    bool amx_bf16 = false;    // AMX-TILE, AMX-BF16
+    bool amx_bf16 = false;  // AMX-TILE, AMX-BF16
 };
 
 CpuFeatures detect_cpu();

@@ -1,5 +1,6 @@
-// The walk of amx/gemm.h over tiles that are defined here in plain C++, as the instruction set reference defines them: so that
-// rows, columns, tokens and what is left over are proved where there is no AMX. Where there is, gemm_check covers the rest.
+// The walk of amx/gemm.h over tiles that are defined here in plain C++, as the instruction set reference
+// defines them: so that rows, columns, tokens and what is left over are proved where there is no AMX. Where
+// there is, gemm_check covers the rest.
 #include <cstring>
 
 #include "../kernels/amx/gemm.h"
@@ -32,7 +33,8 @@ struct DefinedTiles {
             std::memcpy(static_cast<unsigned char*>(target) + row * stride, tiles[kTile][row], 64);
         }
     }
-    // TDPBF16PS: for each row m, pair k and column n: dst[m][n] += a[m][2k] * b[k][2n], then += a[m][2k + 1] * b[k][2n + 1].
+    // TDPBF16PS: for each row m, pair k and column n: dst[m][n] += a[m][2k] * b[k][2n], then += a[m][2k + 1]
+    // * b[k][2n + 1].
     template <int kSums, int kWeights, int kActivations>
     static void multiply() {
         expect(configured, "tiles are used without a configuration");
@@ -62,14 +64,17 @@ private:
 void check(std::size_t rows, std::size_t depth, std::size_t tokens, bool accumulate, Random& random) {
     const std::size_t w_stride = depth + random.below(3), y_stride = rows + random.below(3);
     FencedElements w(Format::bf16, rows == 0 ? 0 : (rows - 1) * w_stride + depth);
-    const Fenced<float> x(tokens * depth), before(tokens * y_stride), expected(tokens * y_stride), actual(tokens * y_stride);
+    const Fenced<float> x(tokens * depth), before(tokens * y_stride), expected(tokens * y_stride),
+        actual(tokens * y_stride);
     w.randomise(random);
     for (float& value : x) value = reference::widen_bf16(reference::narrow_bf16(random.between(-2, 2)));
-    for (std::size_t i = 0; i < before.size(); ++i) expected[i] = actual[i] = before[i] = random.between(-2, 2);
+    for (std::size_t i = 0; i < before.size(); ++i)
+        expected[i] = actual[i] = before[i] = random.between(-2, 2);
 
     const Weights weights{w.data(), w_stride, rows, depth};
     const ConstRows source{x.data(), depth};
-    runnable_kernels().back()->gemv[index_of(Format::bf16)](weights, source, tokens, {expected.data(), y_stride}, accumulate);
+    runnable_kernels().back()->gemv[index_of(Format::bf16)](weights, source, tokens,
+                                                            {expected.data(), y_stride}, accumulate);
     const Fenced<unsigned char> packed((avx512bf16::packed_bytes(tokens, depth) + 63) / 64 * 64);
     avx512bf16::pack(source, tokens, depth, packed.data());
     amx::multiply<DefinedTiles>(weights, packed.data(), tokens, {actual.data(), y_stride}, accumulate);
@@ -77,11 +82,13 @@ void check(std::size_t rows, std::size_t depth, std::size_t tokens, bool accumul
     // All products of a result may meet one after the other, each at most 4, and the target.
     const double steps = static_cast<double>(depth) + 2;
     const double bound = steps * (kHalfUlp * (4 * static_cast<double>(depth) + 2) + 0x1p-126);
-    bool within = actual.is_surrounding_intact() && packed.is_surrounding_intact() && !DefinedTiles::configured;
+    bool within =
+        actual.is_surrounding_intact() && packed.is_surrounding_intact() && !DefinedTiles::configured;
     for (std::size_t t = 0; t < tokens; ++t) {
         for (std::size_t r = 0; r < y_stride; ++r) {
             const std::size_t at = t * y_stride + r;
-            within = within && (r < rows ? agrees(expected[at], actual[at], bound) : actual[at] == before[at]);
+            within =
+                within && (r < rows ? agrees(expected[at], actual[at], bound) : actual[at] == before[at]);
         }
     }
     expect(within, "rows=%zu depth=%zu tokens=%zu accumulate=%d", rows, depth, tokens, accumulate);

@@ -10,8 +10,8 @@ namespace lk::testing {
 namespace {
 
 void check_complete(const Kernels& table) {
-    bool complete = table.rms_norm && table.silu_mul && table.axpy && table.scale && table.rotate && table.maximum &&
-                    table.argmax && table.exp_sum;
+    bool complete = table.rms_norm && table.silu_mul && table.axpy && table.scale && table.rotate &&
+                    table.maximum && table.argmax && table.exp_sum;
     for (Format format : kFormats) {
         const std::size_t i = index_of(format);
         complete = complete && table.gemv[i] && table.mix[i] && table.widen[i] && table.narrow[i];
@@ -24,7 +24,8 @@ void check_complete(const Kernels& table) {
 
 bool is_listed(const char* name) {
     const auto tables = runnable_kernels();
-    return std::any_of(tables.begin(), tables.end(), [=](const Kernels* table) { return std::strcmp(table->name, name) == 0; });
+    return std::any_of(tables.begin(), tables.end(),
+                       [=](const Kernels* table) { return std::strcmp(table->name, name) == 0; });
 }
 
 void check_tables() {
@@ -42,7 +43,8 @@ void check_tables() {
     expect(!cpu.amx_bf16 || cpu.avx512_bf16, "AMX without AVX512-BF16");
 #if defined(__GNUC__) && defined(__x86_64__)
     // The compiler's library asks the same questions in its own way, except for AMX's permission.
-    expect(cpu.avx2 == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")), "AVX2 is detected wrongly");
+    expect(cpu.avx2 == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")),
+           "AVX2 is detected wrongly");
     expect(cpu.avx512 == (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")),
            "AVX-512 is detected wrongly");

@@ -1,4 +1,5 @@
-// A buffer between two unreadable pages, flush against one of them: one element too far is a crash, not a pass.
+// A buffer between two unreadable pages, flush against one of them: one element too far is a crash, not a
+// pass.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,7 +25,8 @@ public:
         base_ = static_cast<unsigned char*>(base);
         body_ = base_ + page;
         std::memset(base_, kFiller, bytes_);
-        if (is_guarded() && (mprotect(base_, page, PROT_NONE) != 0 || mprotect(body_ + body_bytes_, page, PROT_NONE) != 0)) {
+        if (is_guarded() &&
+            (mprotect(base_, page, PROT_NONE) != 0 || mprotect(body_ + body_bytes_, page, PROT_NONE) != 0)) {
             throw std::runtime_error("mprotect");
         }
         data_ = reinterpret_cast<T*>(fence == Fence::after ? body_ + body_bytes_ - count * sizeof(T) : body_);

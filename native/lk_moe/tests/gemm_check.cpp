@@ -1,5 +1,5 @@
-// gemm of every table, exact and fast, against the reference's gemv. Where activations are rounded to bf16, the reference
-// gets them rounded, so that the bound stays that of the sums.
+// gemm of every table, exact and fast, against the reference's gemv. Where activations are rounded to bf16,
+// the reference gets them rounded, so that the bound stays that of the sums.
 #include "kernel_check.h"
 
 namespace lk::testing {
@@ -58,7 +58,8 @@ void multiply(const Gemm& gemm, const Data& data, float* y) {
     const Shape& s = data.shape;
     const Fenced<unsigned char> packed(aligned_bytes(gemm.packed_bytes(s.tokens, s.depth)));
     gemm.pack(data.source(), s.tokens, s.depth, packed.data());
-    expect(packed.is_surrounding_intact(), "pack writes beside its buffer, depth=%zu tokens=%zu", s.depth, s.tokens);
+    expect(packed.is_surrounding_intact(), "pack writes beside its buffer, depth=%zu tokens=%zu", s.depth,
+           s.tokens);
     gemm.multiply(data.weights(), packed.data(), s.tokens, data.target(y), s.accumulate);
 }
 
@@ -75,7 +76,8 @@ void check(const Kernels& table, const Kernels& reference, Format format, const 
     ConstRows source = data.source();
     source.data = x.data();
 
-    reference.gemv[index_of(format)](data.weights(), source, s.tokens, data.target(expected.data()), s.accumulate);
+    reference.gemv[index_of(format)](data.weights(), source, s.tokens, data.target(expected.data()),
+                                     s.accumulate);
     multiply(gemm, data, actual.data());
 
     bool within = actual.is_surrounding_intact();
@@ -92,12 +94,14 @@ void check(const Kernels& table, const Kernels& reference, Format format, const 
             is_target[at] = true;
         }
     }
-    for (std::size_t i = 0; i < actual.size(); ++i) within = within && (is_target[i] || actual[i] == data.before[i]);
-    expect(within, "%s %s %s rows=%zu depth=%zu tokens=%zu accumulate=%d indexed=%d", table.name, kind, name_of(format),
-           s.rows, s.depth, s.tokens, s.accumulate, s.indexed);
+    for (std::size_t i = 0; i < actual.size(); ++i)
+        within = within && (is_target[i] || actual[i] == data.before[i]);
+    expect(within, "%s %s %s rows=%zu depth=%zu tokens=%zu accumulate=%d indexed=%d", table.name, kind,
+           name_of(format), s.rows, s.depth, s.tokens, s.accumulate, s.indexed);
 }
 
-void check_shapes(const Kernels& table, const Kernels& reference, Format format, const Gemm& gemm, const char* kind) {
+void check_shapes(const Kernels& table, const Kernels& reference, Format format, const Gemm& gemm,
+                  const char* kind) {
     Random random(42);
     std::size_t turn = 0;
     const auto run = [&](std::size_t rows, std::size_t depth, std::size_t tokens) {
@@ -114,7 +118,8 @@ void check_shapes(const Kernels& table, const Kernels& reference, Format format,
     run(16, 64, 520);
 }
 
-void check_specials(const Kernels& table, const Kernels& reference, Format format, const Gemm& gemm, const char* kind) {
+void check_specials(const Kernels& table, const Kernels& reference, Format format, const Gemm& gemm,
+                    const char* kind) {
     Random random(5);
     for (std::size_t depth : {1u, 8u, 33u}) {
         for (std::size_t tokens : {5u, 16u, 29u, 67u}) {
@@ -148,8 +153,8 @@ void check_split_packing(const Kernels& table, const Gemm& gemm) {
             gemm.pack(source, std::min(kPackTokens, kTokens - first), depth,
                       parts.data() + gemm.packed_bytes(first, depth));
         }
-        expect(std::equal(whole.begin(), whole.end(), parts.begin()), "%s packs parts differently, depth=%zu", table.name,
-               depth);
+        expect(std::equal(whole.begin(), whole.end(), parts.begin()), "%s packs parts differently, depth=%zu",
+               table.name, depth);
     }
 }
 
@@ -162,7 +167,8 @@ void run() {
             check_shapes(*table, reference, format, table->gemm_exact[i], "exact gemm");
             check_specials(*table, reference, format, table->gemm_exact[i], "exact gemm");
             check_split_packing(*table, table->gemm_exact[i]);
-            expect(!table->gemm_exact[i].rounds_activations, "%s exact gemm %s rounds", table->name, name_of(format));
+            expect(!table->gemm_exact[i].rounds_activations, "%s exact gemm %s rounds", table->name,
+                   name_of(format));
             if (table->gemm[i].multiply == table->gemm_exact[i].multiply) continue;
             check_shapes(*table, reference, format, table->gemm[i], "gemm");
             check_specials(*table, reference, format, table->gemm[i], "gemm");

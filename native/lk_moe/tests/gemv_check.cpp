@@ -1,4 +1,5 @@
-// gemv of every table against the reference: formats, tokens and rows around every tile, depths around every lane.
+// gemv of every table against the reference: formats, tokens and rows around every tile, depths around every
+// lane.
 #include "kernel_check.h"
 
 namespace lk::testing {
@@ -10,10 +11,11 @@ struct Shape {
     Fence fence;
 };
 
-// Each of at least 8 lanes adds at most depth/8 + 1 products, one rounding each; joining lanes, streams and the
-// target takes at most 8 more.
+// Each of at least 8 lanes adds at most depth/8 + 1 products, one rounding each; joining lanes, streams and
+// the target takes at most 8 more.
 double bound(std::size_t depth, double magnitude) {
-    return (static_cast<double>(depth / 8 + 1) + 8) * kHalfUlp * magnitude + static_cast<double>(depth + 1) * kTiniest;
+    return (static_cast<double>(depth / 8 + 1) + 8) * kHalfUlp * magnitude +
+           static_cast<double>(depth + 1) * kTiniest;
 }
 
 struct Case {
@@ -53,8 +55,10 @@ void check(const Kernels& table, const Kernels& reference, Format format, const 
     std::copy(c.before.begin(), c.before.end(), actual.data());
 
     const auto source = c.source(indexed);
-    reference.gemv[index_of(format)](c.weights(), source, s.tokens, c.target(expected.data(), indexed), s.accumulate);
-    table.gemv[index_of(format)](c.weights(), source, s.tokens, c.target(actual.data(), indexed), s.accumulate);
+    reference.gemv[index_of(format)](c.weights(), source, s.tokens, c.target(expected.data(), indexed),
+                                     s.accumulate);
+    table.gemv[index_of(format)](c.weights(), source, s.tokens, c.target(actual.data(), indexed),
+                                 s.accumulate);
 
     bool within = actual.is_surrounding_intact();
     std::vector<bool> is_target(actual.size(), false);
@@ -70,9 +74,10 @@ void check(const Kernels& table, const Kernels& reference, Format format, const 
             is_target[at] = true;
         }
     }
-    for (std::size_t i = 0; i < actual.size(); ++i) within = within && (is_target[i] || actual[i] == c.before[i]);
-    expect(within, "%s gemv %s rows=%zu depth=%zu tokens=%zu accumulate=%d indexed=%d", table.name, name_of(format),
-           s.rows, s.depth, s.tokens, s.accumulate, indexed);
+    for (std::size_t i = 0; i < actual.size(); ++i)
+        within = within && (is_target[i] || actual[i] == c.before[i]);
+    expect(within, "%s gemv %s rows=%zu depth=%zu tokens=%zu accumulate=%d indexed=%d", table.name,
+           name_of(format), s.rows, s.depth, s.tokens, s.accumulate, indexed);
 }
 
 // A NaN or an infinity reaches exactly the results that depend on it.
@@ -104,11 +109,13 @@ void check_subnormals(const Kernels& table, Format format) {
             w.set(k, 1);
         }
         table.gemv[index_of(format)]({w.data(), depth, 1, depth}, {x.data(), depth}, 1, {y.data(), 1}, false);
-        expect(y[0] == static_cast<float>(depth) * 0x1p-130f, "%s gemv %s flushes subnormals", table.name, name_of(format));
+        expect(y[0] == static_cast<float>(depth) * 0x1p-130f, "%s gemv %s flushes subnormals", table.name,
+               name_of(format));
     }
 }
 
-// The bits of a result depend on its weights, its activations and the depth: not on what is computed beside it.
+// The bits of a result depend on its weights, its activations and the depth: not on what is computed beside
+// it.
 void check_batch_invariance(const Kernels& table, Format format) {
     Random random(11);
     for (std::size_t depth : {5u, 64u, 130u, 771u}) {
@@ -137,8 +144,10 @@ void run() {
             Random random(42);
             for (std::size_t depth : lengths(140)) {
                 const Fence fence = depth % 2 != 0 ? Fence::after : Fence::before;
-                check(*table, reference, format, Case(format, {9, depth, 3, depth % 3 == 0, fence}, random), false);
-                check(*table, reference, format, Case(format, {5, depth, 1, depth % 3 == 1, fence}, random), true);
+                check(*table, reference, format, Case(format, {9, depth, 3, depth % 3 == 0, fence}, random),
+                      false);
+                check(*table, reference, format, Case(format, {5, depth, 1, depth % 3 == 1, fence}, random),
+                      true);
             }
             for (std::size_t rows = 0; rows <= 26; ++rows) {
                 for (std::size_t tokens = 0; tokens <= 18; ++tokens) {

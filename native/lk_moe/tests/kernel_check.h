@@ -1,5 +1,5 @@
-// What the kernel checks share: counting, bounds, random and special values. Each check runs every table that this
-// machine can run against the reference, on fenced buffers, and ends with a line that counts.
+// What the kernel checks share: counting, bounds, random and special values. Each check runs every table that
+// this machine can run against the reference, on fenced buffers, and ends with a line that counts.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -19,8 +19,8 @@ namespace lk::testing {
 inline int passed = 0;
 inline int failed = 0;
 
-inline constexpr double kHalfUlp = 0x1p-24;          // relative rounding error of one f32 operation
-inline constexpr double kTiniest = 0x1p-149;         // absolute error of one that underflows
+inline constexpr double kHalfUlp = 0x1p-24;   // relative rounding error of one f32 operation
+inline constexpr double kTiniest = 0x1p-149;  // absolute error of one that underflows
 inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
@@ -57,7 +57,9 @@ class Random {
 public:
     explicit Random(unsigned seed) : engine_(seed) {}
     float between(float low, float high) { return std::uniform_real_distribution<float>(low, high)(engine_); }
-    std::size_t below(std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(engine_); }
+    std::size_t below(std::size_t limit) {
+        return std::uniform_int_distribution<std::size_t>(0, limit - 1)(engine_);
+    }
     std::uint32_t bits() { return engine_(); }
 
 private:

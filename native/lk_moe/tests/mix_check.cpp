@@ -1,4 +1,5 @@
-// mix of every table against the reference, with and without factors, for widths and tokens around every tile.
+// mix of every table against the reference, with and without factors, for widths and tokens around every
+// tile.
 #include "kernel_check.h"
 
 namespace lk::testing {
@@ -57,7 +58,8 @@ void check(const Kernels& table, const Kernels& reference, Format format, const 
         const float* shares = reference::row(data.shares(), t);
         for (std::size_t d = 0; d < s.width; ++d) {
             const std::size_t at = (s.indexed ? data.y_index[t] : t) * data.y_stride + d;
-            double magnitude = std::abs(double{data.before[at]}) * (s.has_factors ? std::abs(double{factors[t]}) : 1);
+            double magnitude =
+                std::abs(double{data.before[at]}) * (s.has_factors ? std::abs(double{factors[t]}) : 1);
             for (std::size_t j = 0; j < s.slots; ++j) {
                 magnitude += std::abs(double{shares[j]} * double{data.v.get(j * data.v_stride + d)});
             }
@@ -67,9 +69,10 @@ void check(const Kernels& table, const Kernels& reference, Format format, const 
             is_target[at] = true;
         }
     }
-    for (std::size_t i = 0; i < actual.size(); ++i) within = within && (is_target[i] || actual[i] == data.before[i]);
-    expect(within, "%s mix %s slots=%zu width=%zu tokens=%zu factors=%d indexed=%d", table.name, name_of(format), s.slots,
-           s.width, s.tokens, s.has_factors, s.indexed);
+    for (std::size_t i = 0; i < actual.size(); ++i)
+        within = within && (is_target[i] || actual[i] == data.before[i]);
+    expect(within, "%s mix %s slots=%zu width=%zu tokens=%zu factors=%d indexed=%d", table.name,
+           name_of(format), s.slots, s.width, s.tokens, s.has_factors, s.indexed);
 }
 
 void run() {
@@ -85,15 +88,19 @@ void run() {
                 return Data(format, {slots, width, tokens, turn % 3 != 0, turn % 4 == 0, fence}, random);
             };
             for (std::size_t width : lengths(200)) check(*table, reference, format, next(5, width, 4));
-            for (std::size_t tokens = 0; tokens <= 26; ++tokens) check(*table, reference, format, next(7, 83, tokens));
-            for (std::size_t slots = 0; slots <= 40; ++slots) check(*table, reference, format, next(slots, 70, 5));
+            for (std::size_t tokens = 0; tokens <= 26; ++tokens)
+                check(*table, reference, format, next(7, 83, tokens));
+            for (std::size_t slots = 0; slots <= 40; ++slots)
+                check(*table, reference, format, next(slots, 70, 5));
             for (float special : {kNan, kInfinity, -kInfinity, 1e-40f}) {
                 for (std::size_t width : {3u, 16u, 65u}) {
-                    Data in_values = next(6, width, 4), in_shares = next(6, width, 4), in_target = next(6, width, 4);
+                    Data in_values = next(6, width, 4), in_shares = next(6, width, 4),
+                         in_target = next(6, width, 4);
                     in_values.v.set(3 * in_values.v_stride + random.below(width), special);
                     in_shares.p[2 * in_shares.p_stride + 4] = special;
                     in_target.before[in_target.y_stride] = special;
-                    for (const Data* data : {&in_values, &in_shares, &in_target}) check(*table, reference, format, *data);
+                    for (const Data* data : {&in_values, &in_shares, &in_target})
+                        check(*table, reference, format, *data);
                 }
             }
         }

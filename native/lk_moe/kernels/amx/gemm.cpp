@@ -14,8 +14,8 @@ struct alignas(64) Configuration {
 };
 static_assert(sizeof(Configuration) == 64);
 
-// In assembly: g++ 12 takes _tile_loadconfig to read only eight of the bytes, and its other tile intrinsics are macros that
-// want literal numbers and do not say that a load reads memory.
+// In assembly: g++ 12 takes _tile_loadconfig to read only eight of the bytes, and its other tile intrinsics
+// are macros that want literal numbers and do not say that a load reads memory.
 struct Hardware {
     static void configure() {
         const Configuration configuration;

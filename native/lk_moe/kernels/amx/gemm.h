@@ -1,12 +1,14 @@
-// y[t][r] (+)= sum_k w[r][k] * x[t][k], many tokens, on tiles: weights in bf16, activations rounded to bf16, sums in f32.
+// y[t][r] (+)= sum_k w[r][k] * x[t][k], many tokens, on tiles: weights in bf16, activations rounded to bf16,
+// sums in f32.
 //
-// Weights are the A operand: 16 rows of 32 columns, loaded by stride from where the checkpoint has them. Activations are B:
-// 16 pairs of columns of 16 tokens, which is how avx512bf16/tiles.h packs them. Four accumulator tiles, 32 rows by 32 tokens,
-// take four tile loads for four products, so that each operand is used twice. What is left over (rows beyond a multiple of 16,
-// columns beyond one of 32, few tokens beyond one of 16) is done by vdpbf16ps on the same packed activations.
-// Bound: a product of tiles is 16 cycles, a load of one from L2 at least 16; weights come from memory once.
-// Tiles is the instruction set (gemm.cpp), or its definition in plain C++ (tests/amx_check.cpp), which proves the walk on
-// machines without AMX; with AMX tests/gemm_check.cpp proves all of it.
+// Weights are the A operand: 16 rows of 32 columns, loaded by stride from where the checkpoint has them.
+// Activations are B: 16 pairs of columns of 16 tokens, which is how avx512bf16/tiles.h packs them. Four
+// accumulator tiles, 32 rows by 32 tokens, take four tile loads for four products, so that each operand is
+// used twice. What is left over (rows beyond a multiple of 16, columns beyond one of 32, few tokens beyond
+// one of 16) is done by vdpbf16ps on the same packed activations. Bound: a product of tiles is 16 cycles, a
+// load of one from L2 at least 16; weights come from memory once. Tiles is the instruction set (gemm.cpp), or
+// its definition in plain C++ (tests/amx_check.cpp), which proves the walk on machines without AMX; with AMX
+// tests/gemm_check.cpp proves all of it.
 #pragma once
 #include "../avx512bf16/tiles.h"
 
@@ -58,8 +60,8 @@ void store(const Rows& y, std::size_t column, std::size_t token, std::size_t cou
 }
 
 template <typename Tiles, std::size_t R, std::size_t B>
-void square(const Weights& w, std::size_t r, const bf16* x, std::size_t block, std::size_t tokens, std::size_t depth,
-            const Rows& y, bool accumulate) {
+void square(const Weights& w, std::size_t r, const bf16* x, std::size_t block, std::size_t tokens,
+            std::size_t depth, const Rows& y, bool accumulate) {
     const std::size_t block_stride = even(w.depth) * kLanes;
     const auto* rows = static_cast<const bf16*>(w.data) + r * w.stride;
     products<Tiles, R, B>(rows, w.stride, x + block * block_stride, block_stride, depth);
@@ -76,11 +78,12 @@ void square(const Weights& w, std::size_t r, const bf16* x, std::size_t block, s
 
 // R * 16 rows from row r on, with all whole blocks of tokens, the first `depth` columns.
 template <typename Tiles, std::size_t R>
-void rows(const Weights& w, std::size_t r, const bf16* x, std::size_t tokens, std::size_t depth, const Rows& y,
-          bool accumulate) {
+void rows(const Weights& w, std::size_t r, const bf16* x, std::size_t tokens, std::size_t depth,
+          const Rows& y, bool accumulate) {
     const Packed layout(tokens);
     std::size_t block = 0;
-    for (; block + 2 <= layout.blocks; block += 2) square<Tiles, R, 2>(w, r, x, block, tokens, depth, y, accumulate);
+    for (; block + 2 <= layout.blocks; block += 2)
+        square<Tiles, R, 2>(w, r, x, block, tokens, depth, y, accumulate);
     if (block < layout.blocks) square<Tiles, R, 1>(w, r, x, block, tokens, depth, y, accumulate);
 }
 
@@ -90,7 +93,8 @@ void stretch(const Weights& w, const bf16* x, std::size_t tokens, const Rows& y,
     const std::size_t depth = w.depth / kTileDepth * kTileDepth;
     if (depth > 0) {
         std::size_t r = 0;
-        for (; r + 2 * kTileRows <= w.rows; r += 2 * kTileRows) rows<Tiles, 2>(w, r, x, tokens, depth, y, accumulate);
+        for (; r + 2 * kTileRows <= w.rows; r += 2 * kTileRows)
+            rows<Tiles, 2>(w, r, x, tokens, depth, y, accumulate);
         if (r < w.rows) rows<Tiles, 1>(w, r, x, tokens, depth, y, accumulate);
     }
     if (depth < w.depth || depth == 0) {
@@ -105,7 +109,8 @@ void multiply(const Weights& w, const void* packed, std::size_t tokens, const Ro
     const std::size_t whole = w.rows / kTileRows * kTileRows;
     Tiles::configure();
     for (std::size_t r = 0; r < whole; r += kStretch) {
-        stretch<Tiles>(rows_of(w, r, smaller(kStretch, whole - r)), x, tokens, {y.data + r, y.stride, y.index}, accumulate);
+        stretch<Tiles>(rows_of(w, r, smaller(kStretch, whole - r)), x, tokens,
+                       {y.data + r, y.stride, y.index}, accumulate);
     }
     Tiles::release();
     if (whole == w.rows) return;

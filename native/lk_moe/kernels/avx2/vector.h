@@ -1,4 +1,5 @@
-// 8 lanes of f32. Needs AVX2, FMA and F16C. The same names as in avx512/vector.h, so that an algorithm is written once.
+// 8 lanes of f32. Needs AVX2, FMA and F16C. The same names as in avx512/vector.h, so that an algorithm is
+// written once.
 #pragma once
 #include <immintrin.h>
 
@@ -47,11 +48,15 @@ struct Avx2 {
     static Mask none() { return zero(); }
     static Mask either(Mask a, Mask b) { return _mm256_or_ps(a, b); }
     static F select(Mask mask, F yes, F no) { return _mm256_blendv_ps(no, yes, mask); }
-    static unsigned bits(Mask mask) { return static_cast<unsigned>(_mm256_movemask_ps(mask)); }  // bit i: lane i
+    static unsigned bits(Mask mask) {
+        return static_cast<unsigned>(_mm256_movemask_ps(mask));
+    }  // bit i: lane i
 
     static F load(F32, const float* p) { return _mm256_loadu_ps(p); }
     static F load(F32, const float* p, std::size_t count) { return _mm256_maskload_ps(p, lanes(count)); }
-    static F load(Bf16, const bf16* p) { return widen_bf16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+    static F load(Bf16, const bf16* p) {
+        return widen_bf16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
     static F load(Bf16, const bf16* p, std::size_t count) { return widen_bf16(load_some(p, count)); }
     static F load(F16, const f16* p) {
         return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -76,12 +81,13 @@ struct Avx2 {
         return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
     }
 
-    // Stores the sums of `count` <= 8 accumulators, or adds them to what is there. A sum's order of addition does not
-    // depend on its place.
+    // Stores the sums of `count` <= 8 accumulators, or adds them to what is there. A sum's order of addition
+    // does not depend on its place.
     static void store_sums(const F (&sums)[8], float* p, std::size_t count, bool accumulate) {
         const F low = quad_sums(pair_sums(sums[0], sums[1]), pair_sums(sums[2], sums[3]));
         const F high = quad_sums(pair_sums(sums[4], sums[5]), pair_sums(sums[6], sums[7]));
-        put(add(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)), p, count, accumulate);
+        put(add(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)), p, count,
+            accumulate);
     }
 
     // Lane i of the eight rows becomes the eight values at p + i * stride.
@@ -114,8 +120,12 @@ struct Avx2 {
     }
 
 private:
-    static F widen_bf16(__m128i v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16)); }
-    static __m128i narrow_f16(F a) { return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    static F widen_bf16(__m128i v) {
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));
+    }
+    static __m128i narrow_f16(F a) {
+        return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
     static __m128i narrow_bf16(F a) {
         const __m256i bits = _mm256_castps_si256(a);
         const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -155,8 +165,10 @@ private:
         return add(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)), _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
     }
     static void transpose4(F a, F b, F c, F d, F (&columns)[4]) {
-        const __m256d low0 = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), low1 = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
-        const __m256d high0 = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)), high1 = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+        const __m256d low0 = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)),
+                      low1 = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+        const __m256d high0 = _mm256_castps_pd(_mm256_unpackhi_ps(a, b)),
+                      high1 = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
         columns[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(low0, low1));
         columns[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low0, low1));
         columns[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high0, high1));

@@ -1,4 +1,5 @@
-// 16 lanes of f32. Needs F, BW, VL and DQ. The same names as in avx2/vector.h, so that an algorithm is written once.
+// 16 lanes of f32. Needs F, BW, VL and DQ. The same names as in avx2/vector.h, so that an algorithm is
+// written once.
 #pragma once
 #include <immintrin.h>
 
@@ -13,7 +14,9 @@ struct Avx512 {
     static constexpr std::size_t kLanes = 16;
     static constexpr std::size_t kAccumulators = 24;  // of 32 registers: the rest hold operands
 
-    static Mask lanes(std::size_t count) { return static_cast<Mask>(_bzhi_u32(0xffff, static_cast<unsigned>(count))); }
+    static Mask lanes(std::size_t count) {
+        return static_cast<Mask>(_bzhi_u32(0xffff, static_cast<unsigned>(count)));
+    }
 
     // Keeps in a register what the compiler would rather load again for every use.
     static void keep(F& a) { asm("" : "+v"(a)); }
@@ -44,7 +47,9 @@ struct Avx512 {
 
     static F load(F32, const float* p) { return _mm512_loadu_ps(p); }
     static F load(F32, const float* p, std::size_t count) { return _mm512_maskz_loadu_ps(lanes(count), p); }
-    static F load(Bf16, const bf16* p) { return widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+    static F load(Bf16, const bf16* p) {
+        return widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
     static F load(Bf16, const bf16* p, std::size_t count) {
         return widen_bf16(_mm256_maskz_loadu_epi16(lanes(count), p));
     }
@@ -57,7 +62,9 @@ struct Avx512 {
 
     static void store(F32, float* p, F a) { _mm512_storeu_ps(p, a); }
     static void store(F32, float* p, F a, std::size_t count) { _mm512_mask_storeu_ps(p, lanes(count), a); }
-    static void store(Bf16, bf16* p, F a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow_bf16(a)); }
+    static void store(Bf16, bf16* p, F a) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow_bf16(a));
+    }
     static void store(Bf16, bf16* p, F a, std::size_t count) {
         _mm256_mask_storeu_epi16(p, lanes(count), narrow_bf16(a));
     }
@@ -69,14 +76,16 @@ struct Avx512 {
     static float reduce_max(F a) { return _mm512_reduce_max_ps(a); }
     static float reduce_add(F a) { return _mm512_reduce_add_ps(a); }
 
-    // Stores the sums of `count` <= 8 accumulators, or adds them to what is there. A sum's order of addition does not
-    // depend on its place.
+    // Stores the sums of `count` <= 8 accumulators, or adds them to what is there. A sum's order of addition
+    // does not depend on its place.
     static void store_sums(const F (&sums)[8], float* p, std::size_t count, bool accumulate) {
         const F low = quad_sums(pair_sums(sums[0], sums[1]), pair_sums(sums[2], sums[3]));
         const F high = quad_sums(pair_sums(sums[4], sums[5]), pair_sums(sums[6], sums[7]));
-        const F halves = _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x44), _mm512_shuffle_f32x4(low, high, 0xee));
+        const F halves =
+            _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x44), _mm512_shuffle_f32x4(low, high, 0xee));
         const F whole = _mm512_add_ps(halves, _mm512_shuffle_f32x4(halves, halves, 0xb1));
-        __m256 result = _mm256_insertf128_ps(_mm512_castps512_ps256(whole), _mm512_extractf32x4_ps(whole, 2), 1);
+        __m256 result =
+            _mm256_insertf128_ps(_mm512_castps512_ps256(whole), _mm512_extractf32x4_ps(whole, 2), 1);
         const __mmask8 live = static_cast<__mmask8>(lanes(count));
         if (accumulate) result = _mm256_add_ps(_mm256_maskz_loadu_ps(live, p), result);
         _mm256_mask_storeu_ps(p, live, result);
@@ -92,7 +101,8 @@ struct Avx512 {
         for (std::size_t i = 0; i < 4; ++i) {
             const __m512d left = _mm512_castps_pd(columns[i]), right = _mm512_castps_pd(more[i]);
             store_halves(_mm512_permutex2var_pd(left, first, right), p + i * stride, p + (i + 4) * stride);
-            store_halves(_mm512_permutex2var_pd(left, second, right), p + (i + 8) * stride, p + (i + 12) * stride);
+            store_halves(_mm512_permutex2var_pd(left, second, right), p + (i + 8) * stride,
+                         p + (i + 12) * stride);
         }
     }
 
@@ -108,7 +118,8 @@ struct Avx512 {
     static void load_pairs(const float* p, F& even, F& odd) {
         const F a = _mm512_loadu_ps(p), b = _mm512_loadu_ps(p + kLanes);
         even = _mm512_permutex2var_ps(a, _mm512_slli_epi32(iota(), 1), b);
-        odd = _mm512_permutex2var_ps(a, _mm512_or_si512(_mm512_slli_epi32(iota(), 1), _mm512_set1_epi32(1)), b);
+        odd =
+            _mm512_permutex2var_ps(a, _mm512_or_si512(_mm512_slli_epi32(iota(), 1), _mm512_set1_epi32(1)), b);
     }
     static void store_pairs(float* p, F even, F odd) {
         const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -129,19 +140,26 @@ struct Avx512 {
 
 private:
     static __m512i iota() { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
-    static F widen_bf16(__m256i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16)); }
-    static __m256i narrow_f16(F a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    static F widen_bf16(__m256i v) {
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+    }
+    static __m256i narrow_f16(F a) {
+        return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
 
     // In each group of four lanes: a0 + a2, b0 + b2, a1 + a3, b1 + b3.
     static F pair_sums(F a, F b) { return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)); }
     // Of two such results: in each group of four lanes one sum of each of the four.
     static F quad_sums(F ab, F cd) {
         const __m512d x = _mm512_castps_pd(ab), y = _mm512_castps_pd(cd);
-        return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+        return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
+                             _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
     }
     static void transpose4(F a, F b, F c, F d, F (&columns)[4]) {
-        const __m512d low0 = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), low1 = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
-        const __m512d high0 = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)), high1 = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+        const __m512d low0 = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)),
+                      low1 = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+        const __m512d high0 = _mm512_castps_pd(_mm512_unpackhi_ps(a, b)),
+                      high1 = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
         columns[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low0, low1));
         columns[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low0, low1));
         columns[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high0, high1));

@@ -1,9 +1,10 @@
-// y[t][r] (+)= sum_k w[r][k] * x[t][k], many tokens, weights in bf16, activations rounded to bf16, sums in f32.
+// y[t][r] (+)= sum_k w[r][k] * x[t][k], many tokens, weights in bf16, activations rounded to bf16, sums in
+// f32.
 //
-// Rows are taken in stretches that stay in L2 while all tokens pass by, so that weights come from memory once; the tiles are
-// those of tiles.h. While a tile is computed, the rows of the next one are asked for.
-// On one Zen 5 core, weights from memory: 84 to 100 % of a plain vdpbf16ps loop from 32 tokens up (docs/perf/kernels.md).
-// Mirrors reference/products.cpp; proved by tests/gemm_check.cpp.
+// Rows are taken in stretches that stay in L2 while all tokens pass by, so that weights come from memory
+// once; the tiles are those of tiles.h. While a tile is computed, the rows of the next one are asked for. On
+// one Zen 5 core, weights from memory: 84 to 100 % of a plain vdpbf16ps loop from 32 tokens up
+// (docs/perf/kernels.md). Mirrors reference/products.cpp; proved by tests/gemm_check.cpp.
 #include "tiles.h"
 
 namespace lk::avx512bf16 {

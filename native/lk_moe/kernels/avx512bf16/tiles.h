@@ -1,9 +1,10 @@
-// vdpbf16ps on packed activations: the tiles that avx512bf16/gemm.cpp is made of, and that amx/gemm.h falls back on.
+// vdpbf16ps on packed activations: the tiles that avx512bf16/gemm.cpp is made of, and that amx/gemm.h falls
+// back on.
 //
-// Activations are packed as [block of 16 tokens][pair of columns][lane][2], so that lanes run along tokens and a pair of
-// weights is broadcast from where the checkpoint's row lies. Few tokens beyond the last whole block are kept row-major, each
-// padded to an even depth; for them lanes run along k.
-// Bound by vdpbf16ps: a tile of 12 rows by 2 blocks does 24 of them for 14 loads, 8 by 3 for 11 (docs/perf/kernels.md).
+// Activations are packed as [block of 16 tokens][pair of columns][lane][2], so that lanes run along tokens
+// and a pair of weights is broadcast from where the checkpoint's row lies. Few tokens beyond the last whole
+// block are kept row-major, each padded to an even depth; for them lanes run along k. Bound by vdpbf16ps: a
+// tile of 12 rows by 2 blocks does 24 of them for 14 loads, 8 by 3 for 11 (docs/perf/kernels.md).
 #pragma once
 #include "../avx512/vector.h"
 #include "../simd/gemm.h"
@@ -15,9 +16,9 @@ using F = __m512;
 using Packed = PackedTokens<16>;
 
 constexpr std::size_t kLanes = 16;
-constexpr std::size_t kLine = 32;              // columns of a cache line of weights
-constexpr std::size_t kDepth = 1024;          // columns at once
-constexpr std::size_t kTokensAtOnce = 256;    // of kDepth columns: 512 KiB, in L2
+constexpr std::size_t kLine = 32;           // columns of a cache line of weights
+constexpr std::size_t kDepth = 1024;        // columns at once
+constexpr std::size_t kTokensAtOnce = 256;  // of kDepth columns: 512 KiB, in L2
 
 constexpr std::size_t even(std::size_t depth) { return (depth + 1) / 2 * 2; }
 
@@ -50,11 +51,12 @@ struct Span {
 };
 
 template <std::size_t R, std::size_t B>
-[[gnu::always_inline]] inline void step(const Panel<R>& panel, const bf16* x, std::size_t block_stride, std::size_t k,
-                                        F (&sums)[B][R]) {
+[[gnu::always_inline]] inline void step(const Panel<R>& panel, const bf16* x, std::size_t block_stride,
+                                        std::size_t k, F (&sums)[B][R]) {
     __m512i activations[B];
 #pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b) activations[b] = _mm512_loadu_si512(x + b * block_stride + k * kLanes);
+    for (std::size_t b = 0; b < B; ++b)
+        activations[b] = _mm512_loadu_si512(x + b * block_stride + k * kLanes);
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < R; ++r) {
         const __m512i weights = broadcast_pair(panel.row[r] + k);
@@ -77,7 +79,8 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
     std::size_t k = 0;
     for (; k + kLine <= span.depth; k += kLine) {
         for (std::size_t i = 0; i < kLine; i += 2) step<R, B>(panel, x, block_stride, k + i, sums);
-        // Only now: rows a power of two apart share their L1 sets, and these lines would push out those in use.
+        // Only now: rows a power of two apart share their L1 sets, and these lines would push out those in
+        // use.
         if (ahead.row[0] != nullptr) {
 #pragma GCC unroll 16
             for (std::size_t r = 0; r < R; ++r) __builtin_prefetch(ahead.row[r] + k);
@@ -99,10 +102,12 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
 
 // Blocks [first, first + tiles * B) of tokens with all rows.
 template <std::size_t R, std::size_t B>
-void columns(const Weights& w, const bf16* data, const Span& span, std::size_t first, std::size_t tiles, const Rows& y) {
+void columns(const Weights& w, const bf16* data, const Span& span, std::size_t first, std::size_t tiles,
+             const Rows& y) {
     for (std::size_t r = 0; r < w.rows; r += R) {
         const std::size_t live = smaller(R, w.rows - r);
-        const Panel<R> panel(data + r * w.stride, w.stride, live), next(data + (r + R) * w.stride, w.stride, R);
+        const Panel<R> panel(data + r * w.stride, w.stride, live),
+            next(data + (r + R) * w.stride, w.stride, R);
         for (std::size_t i = 0; i < tiles; ++i) {
             tile<R, B>(panel, span, first + i * B, y, r, live, i + 1 == tiles ? next : Panel<R>());
         }
@@ -110,7 +115,8 @@ void columns(const Weights& w, const bf16* data, const Span& span, std::size_t f
 }
 
 // Tiles of two blocks, but for an odd count, which ends with one of three.
-void blocks(const Weights& w, const bf16* data, const Span& span, std::size_t first, std::size_t count, const Rows& y) {
+void blocks(const Weights& w, const bf16* data, const Span& span, std::size_t first, std::size_t count,
+            const Rows& y) {
     if (count == 1) return columns<8, 1>(w, data, span, first, 1, y);
     const std::size_t last = count % 2 != 0 ? 3 : 0;
     columns<12, 2>(w, data, span, first, (count - last) / 2, y);
@@ -130,12 +136,14 @@ void rest_tile(const bf16* w, std::size_t stride, std::size_t depth, const bf16*
     const auto step = [&](std::size_t k, __mmask32 live) __attribute__((always_inline)) {
         __m512i activations[T];
 #pragma GCC unroll 4
-        for (std::size_t t = 0; t < T; ++t) activations[t] = _mm512_maskz_loadu_epi16(live, x + t * x_stride + k);
+        for (std::size_t t = 0; t < T; ++t)
+            activations[t] = _mm512_maskz_loadu_epi16(live, x + t * x_stride + k);
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < R; ++r) {
             const __m512i weights = _mm512_maskz_loadu_epi16(live, w + r * stride + k);
 #pragma GCC unroll 4
-            for (std::size_t t = 0; t < T; ++t) sums[t][r] = multiply_pairs(sums[t][r], weights, activations[t]);
+            for (std::size_t t = 0; t < T; ++t)
+                sums[t][r] = multiply_pairs(sums[t][r], weights, activations[t]);
         }
     };
     std::size_t k = 0;
@@ -161,7 +169,8 @@ void rest_rows(const Weights& w, std::size_t r, const bf16* x, std::size_t x_str
 }
 
 // Columns [from, w.depth) of a stretch of rows with all whole blocks of tokens.
-void multiply_blocks(const Weights& w, std::size_t from, const bf16* x, std::size_t tokens, const Rows& y, bool accumulate) {
+void multiply_blocks(const Weights& w, std::size_t from, const bf16* x, std::size_t tokens, const Rows& y,
+                     bool accumulate) {
     const Packed layout(tokens);
     const auto* data = static_cast<const bf16*>(w.data);
     constexpr std::size_t kAtOnce = kTokensAtOnce / kLanes;
@@ -214,7 +223,8 @@ void pack_block(const float* const (&rows)[kLanes], std::size_t live, std::size_
         for (std::size_t group = 0; group < kLanes; group += 8) {
             F pairs[8];
             for (std::size_t i = 0; i < 8; ++i) {
-                pairs[i] = group + i < live ? _mm512_castsi512_ps(round_columns(rows[group + i], k, count)) : Avx512::zero();
+                pairs[i] = group + i < live ? _mm512_castsi512_ps(round_columns(rows[group + i], k, count))
+                                            : Avx512::zero();
             }
             float* place = reinterpret_cast<float*>(target + k * kLanes) + group;
             if (count == kLine) {
@@ -223,7 +233,8 @@ void pack_block(const float* const (&rows)[kLanes], std::size_t live, std::size_
             }
             float columns[kLanes][8];
             Avx512::store_transposed(pairs, columns[0], 8);
-            for (std::size_t p = 0; p < even(count) / 2; ++p) Avx512::put_eight(columns[p], place + p * kLanes, 8, false);
+            for (std::size_t p = 0; p < even(count) / 2; ++p)
+                Avx512::put_eight(columns[p], place + p * kLanes, 8, false);
         }
     }
 }

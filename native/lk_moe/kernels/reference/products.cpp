@@ -1,4 +1,5 @@
-// gemv, gemm and mix by definition: slow, obvious, with sums in double. Every other table is checked against it.
+// gemv, gemm and mix by definition: slow, obvious, with sums in double. Every other table is checked against
+// it.
 #include <cstring>
 
 #include "scalar.h"

@@ -37,7 +37,8 @@ inline f16 narrow_f16(float value) {
     if (magnitude > 0x7f800000u) return static_cast<f16>(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
     if (magnitude >= 0x47800000u) return static_cast<f16>(sign | 0x7c00u);  // 2^16 and up
     if (magnitude < 0x38800000u) {                                          // below 2^-14: subnormal
-        return static_cast<f16>(sign | static_cast<std::uint32_t>(std::nearbyint(std::fabs(value) * 0x1p24f)));
+        return static_cast<f16>(sign |
+                                static_cast<std::uint32_t>(std::nearbyint(std::fabs(value) * 0x1p24f)));
     }
     magnitude -= (127u - 15u) << 23;
     magnitude += 0xfffu + (magnitude >> 13 & 1u);  // may carry into infinity, as it should

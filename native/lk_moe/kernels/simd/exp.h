@@ -1,8 +1,9 @@
 // exp(x) = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2.
 //
-// e^r is its Taylor polynomial of degree 7, whose remainder is below (ln 2 / 2)^8 / 8! = 5.2e-9, a twelfth of the last bit; with the
-// rounding of the sum and of 2^n this stays within 2 ulp, subnormal results included. NaN gives NaN; beyond the range
-// it gives infinity and zero. Proved by tests/rows_check.cpp, over a sweep of the whole range.
+// e^r is its Taylor polynomial of degree 7, whose remainder is below (ln 2 / 2)^8 / 8! = 5.2e-9, a twelfth of
+// the last bit; with the rounding of the sum and of 2^n this stays within 2 ulp, subnormal results included.
+// NaN gives NaN; beyond the range it gives infinity and zero. Proved by tests/rows_check.cpp, over a sweep of
+// the whole range.
 #pragma once
 #include "format.h"
 

@@ -1,6 +1,7 @@
-// How the templates of this folder are used: each instruction set's folder has a vector.h with a type V of static
-// functions, and instantiates the templates over it. Everything here and there lies in an anonymous namespace, so that
-// no symbol that holds one instruction set's code can be taken by the linker for another's.
+// How the templates of this folder are used: each instruction set's folder has a vector.h with a type V of
+// static functions, and instantiates the templates over it. Everything here and there lies in an anonymous
+// namespace, so that no symbol that holds one instruction set's code can be taken by the linker for
+// another's.
 #pragma once
 #include "../kernels.h"
 

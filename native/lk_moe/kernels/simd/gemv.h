@@ -1,13 +1,13 @@
 // y[t][r] (+)= sum_k w[r][k] * x[t][k], few tokens.
 //
-// One row at a time for one token, two rows for more: each weight is widened once and meets up to kTokens tokens. The
-// lines that come next are asked for in the order of memory, which keeps enough of them in flight: on a Zen 5 core this
-// reads at 95 % of the best plain read loop, where eight rows side by side reach 80 %, and one row without asking 88 %.
-// From four tokens on, a stretch of rows is walked in spans of columns, so that the activations of a span stay in L1 while
-// the rows pass by; accumulators wait on the stack.
-// Bound by memory for up to about four tokens, then by fmadd (docs/perf/kernels.md). Lanes run along k; each result has
-// two accumulators of its own, so that its bits do not depend on what is computed beside it.
-// Mirrors reference/products.cpp; proved by tests/gemv_check.cpp.
+// One row at a time for one token, two rows for more: each weight is widened once and meets up to kTokens
+// tokens. The lines that come next are asked for in the order of memory, which keeps enough of them in
+// flight: on a Zen 5 core this reads at 95 % of the best plain read loop, where eight rows side by side reach
+// 80 %, and one row without asking 88 %. From four tokens on, a stretch of rows is walked in spans of
+// columns, so that the activations of a span stay in L1 while the rows pass by; accumulators wait on the
+// stack. Bound by memory for up to about four tokens, then by fmadd (docs/perf/kernels.md). Lanes run along
+// k; each result has two accumulators of its own, so that its bits do not depend on what is computed beside
+// it. Mirrors reference/products.cpp; proved by tests/gemv_check.cpp.
 #pragma once
 #include "format.h"
 
@@ -20,8 +20,8 @@ struct GemvKernel {
     using Element = typename Stored::Element;
     static constexpr std::size_t kLanes = V::kLanes;
     static constexpr std::size_t kStep = 2 * kLanes;
-    static constexpr std::size_t kChunk = 64;                      // a whole number of steps and of cache lines
-    static constexpr std::size_t kLine = 64 / sizeof(Element);     // elements of a cache line
+    static constexpr std::size_t kChunk = 64;                   // a whole number of steps and of cache lines
+    static constexpr std::size_t kLine = 64 / sizeof(Element);  // elements of a cache line
     static constexpr std::size_t kAhead = 8192 / sizeof(Element);  // elements
     static constexpr std::size_t kTokens = V::kAccumulators / 4;   // two rows of two accumulators each
 
@@ -32,8 +32,8 @@ struct GemvKernel {
 
     // One vector along k: count = kLanes, or fewer if given.
     template <std::size_t R, std::size_t T, typename... Count>
-    static void step(const Element* w, std::size_t stride, const float* const* x, std::size_t k, F (&sums)[T][R],
-                     Count... count) {
+    static void step(const Element* w, std::size_t stride, const float* const* x, std::size_t k,
+                     F (&sums)[T][R], Count... count) {
         F weights[R];
 #pragma GCC unroll 2
         for (std::size_t r = 0; r < R; ++r) weights[r] = V::load(Stored{}, w + r * stride + k, count...);
@@ -55,10 +55,12 @@ struct GemvKernel {
         }
     }
 
-    // Columns [k, end) of R rows; a partial chunk only at the end of the rows. `ask(k)` asks for what comes next.
+    // Columns [k, end) of R rows; a partial chunk only at the end of the rows. `ask(k)` asks for what comes
+    // next.
     template <std::size_t R, std::size_t T, typename Ask>
-    [[gnu::always_inline]] static void walk(const Element* w, std::size_t stride, const float* const* x, std::size_t k,
-                                            std::size_t end, Sums<R, T>& sums, const Ask& ask) {
+    [[gnu::always_inline]] static void walk(const Element* w, std::size_t stride, const float* const* x,
+                                            std::size_t k, std::size_t end, Sums<R, T>& sums,
+                                            const Ask& ask) {
         for (; k + kChunk <= end; k += kChunk) {
             ask(k);
 #pragma GCC unroll 4
@@ -117,15 +119,16 @@ struct GemvKernel {
     };
 
     struct Span {
-        std::size_t first, end;     // columns
+        std::size_t first, end;  // columns
         bool is_last;
-        const Element* next;        // where the row that is `first` in the stretch goes on, or the next stretch begins
+        // Where the first row of the stretch goes on, or the next stretch begins.
+        const Element* next;
     };
 
     // R rows from row r of the stretch on, T tokens from token t on.
     template <std::size_t R, std::size_t T>
-    static void span_rows(const Weights& w, std::size_t r, const Span& span, const float* const* x, std::size_t t,
-                          float* const* y, bool accumulate, Waiting& waiting) {
+    static void span_rows(const Weights& w, std::size_t r, const Span& span, const float* const* x,
+                          std::size_t t, float* const* y, bool accumulate, Waiting& waiting) {
         Sums<R, T> sums;
         clear(sums);
         if (span.first > 0) {
@@ -140,7 +143,8 @@ struct GemvKernel {
         walk(row, w.stride, x + t, span.first, span.end, sums, [=](std::size_t k) {
             if (!asks) return;
 #pragma GCC unroll 8
-            for (std::size_t i = 0; i < R * kChunk; i += kLine) __builtin_prefetch(next + i / kChunk * w.stride + k + i % kChunk);
+            for (std::size_t i = 0; i < R * kChunk; i += kLine)
+                __builtin_prefetch(next + i / kChunk * w.stride + k + i % kChunk);
         });
         if (span.is_last) return store(sums, y + t, r, accumulate);
         for (std::size_t i = 0; i < T * R; ++i) {
@@ -150,15 +154,16 @@ struct GemvKernel {
     }
 
     template <std::size_t T>
-    static void span_tokens(const Weights& w, const Span& span, const float* const* x, std::size_t t, float* const* y,
-                            bool accumulate, Waiting& waiting) {
+    static void span_tokens(const Weights& w, const Span& span, const float* const* x, std::size_t t,
+                            float* const* y, bool accumulate, Waiting& waiting) {
         std::size_t r = 0;
         for (; r + 2 <= w.rows; r += 2) span_rows<2, T>(w, r, span, x, t, y, accumulate, waiting);
         if (r < w.rows) span_rows<1, T>(w, r, span, x, t, y, accumulate, waiting);
     }
 
     // At most kStretch rows, four to kGemvTokens tokens.
-    static void stretch(const Weights& w, const float* const* x, std::size_t tokens, float* const* y, bool accumulate) {
+    static void stretch(const Weights& w, const float* const* x, std::size_t tokens, float* const* y,
+                        bool accumulate) {
         Waiting waiting;
         const Element* data = static_cast<const Element*>(w.data);
         const std::size_t groups = (tokens + kTokens - 1) / kTokens;
@@ -185,7 +190,8 @@ struct GemvKernel {
     }
 
     // At most kGemvTokens tokens.
-    static void batch(const Weights& w, const float* const* x, std::size_t tokens, float* const* y, bool accumulate) {
+    static void batch(const Weights& w, const float* const* x, std::size_t tokens, float* const* y,
+                      bool accumulate) {
         if (tokens == 1) return rows<1, 1>(w, x, y, accumulate);
         if (tokens == 2) return rows<2, 2>(w, x, y, accumulate);
         if (tokens == 3) return rows<2, 3>(w, x, y, accumulate);
@@ -197,7 +203,8 @@ struct GemvKernel {
         }
     }
 
-    static void run(const Weights& w, const ConstRows& x, std::size_t tokens, const Rows& y, bool accumulate) {
+    static void run(const Weights& w, const ConstRows& x, std::size_t tokens, const Rows& y,
+                    bool accumulate) {
         for (std::size_t first = 0; first < tokens; first += kGemvTokens) {
             const std::size_t count = smaller(kGemvTokens, tokens - first);
             const float* sources[kGemvTokens];

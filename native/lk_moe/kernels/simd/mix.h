@@ -1,9 +1,9 @@
 // y[t][d] = factors[t] * y[t][d] + sum_j p[t][j] * v[j][d]: the value half of attention.
 //
-// A tile is T tokens by four vectors along d: per row j of v four loads and T broadcasts feed 4 T fmadd. Every
-// token group walks the page again, from L1 or L2. Bound by fmadd from about four tokens up, below by reading v.
-// The bits of a result do not depend on the tokens beside it.
-// Mirrors reference/products.cpp; proved by tests/mix_check.cpp.
+// A tile is T tokens by four vectors along d: per row j of v four loads and T broadcasts feed 4 T fmadd.
+// Every token group walks the page again, from L1 or L2. Bound by fmadd from about four tokens up, below by
+// reading v. The bits of a result do not depend on the tokens beside it. Mirrors reference/products.cpp;
+// proved by tests/mix_check.cpp.
 #pragma once
 #include "format.h"
 
@@ -28,8 +28,8 @@ struct MixKernel {
 
     // T tokens by B vectors from column d on; count is absent, or the columns of the only, partial vector.
     template <std::size_t T, std::size_t B, typename... Count>
-    static void tile(const Weights& v, const float* const* p, const float* factors, float* const* y, std::size_t d,
-                     bool asks, Count... count) {
+    static void tile(const Weights& v, const float* const* p, const float* factors, float* const* y,
+                     std::size_t d, bool asks, Count... count) {
         F sums[T][B];
 #pragma GCC unroll 8
         for (std::size_t t = 0; t < T; ++t) {
@@ -60,7 +60,8 @@ struct MixKernel {
     }
 
     template <std::size_t T>
-    static void columns(const Weights& v, const float* const* p, const float* factors, float* const* y, bool asks) {
+    static void columns(const Weights& v, const float* const* p, const float* factors, float* const* y,
+                        bool asks) {
         std::size_t d = 0;
         for (; d + kVectors * kLanes <= v.depth; d += kVectors * kLanes) {
             tile<T, kVectors>(v, p, factors, y, d, asks && d == 0);
@@ -69,7 +70,8 @@ struct MixKernel {
         if (d < v.depth) tile<T, 1>(v, p, factors, y, d, asks && d == 0, v.depth - d);
     }
 
-    static void run(const Weights& v, const ConstRows& p, std::size_t tokens, const float* factors, const Rows& y) {
+    static void run(const Weights& v, const ConstRows& p, std::size_t tokens, const float* factors,
+                    const Rows& y) {
         const std::size_t groups = (tokens + kTokens - 1) / kTokens;
         for (std::size_t j = 0; j < smaller(kAhead, v.rows); ++j) ask(v, j);
         std::size_t done = 0;

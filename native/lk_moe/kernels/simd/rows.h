@@ -1,8 +1,8 @@
 // Operations on one row of activations: each element is read once or twice and written once.
 //
-// Rows lie in L1 or L2, so that what bounds them is the arithmetic of exp where there is one, and else loads and stores
-// (docs/perf/kernels.md). Lanes run along the row; the last, partial vector is masked.
-// Mirrors reference/rows.cpp; proved by tests/rows_check.cpp.
+// Rows lie in L1 or L2, so that what bounds them is the arithmetic of exp where there is one, and else loads
+// and stores (docs/perf/kernels.md). Lanes run along the row; the last, partial vector is masked. Mirrors
+// reference/rows.cpp; proved by tests/rows_check.cpp.
 #pragma once
 #include "exp.h"
 
@@ -63,7 +63,8 @@ void rms_norm(const float* x, const float* weight, float epsilon, float* y, std:
     });
 }
 
-// silu(g) = g / (1 + e^-g) = g e^g / (1 + e^g): whichever has an exponent below zero, so that nothing overflows.
+// silu(g) = g / (1 + e^-g) = g e^g / (1 + e^g): whichever has an exponent below zero, so that nothing
+// overflows.
 template <typename V>
 void silu_mul(const float* gate, const float* up, float scale, float* y, std::size_t length) {
     const auto factor = V::set(scale), one = V::set(1.0f);
@@ -127,8 +128,8 @@ void rotate_interleaved(float* x, const float* cos, const float* sin, std::size_
 }
 
 template <typename V>
-void rotate(float* x, std::size_t stride, std::size_t heads, const float* cos, const float* sin, std::size_t pairs,
-            bool interleaved) {
+void rotate(float* x, std::size_t stride, std::size_t heads, const float* cos, const float* sin,
+            std::size_t pairs, bool interleaved) {
     for (std::size_t head = 0; head < heads; ++head, x += stride) {
         if (interleaved) {
             rotate_interleaved<V>(x, cos, sin, pairs);
