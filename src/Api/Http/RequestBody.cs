@@ -18,6 +18,8 @@ internal static class RequestBody
     /// </summary>
     private const long DiscardedBytesMax = 1L << 30;
 
+    private const int BytesFirst = 16 << 10;
+
     private static readonly JsonDocumentOptions _json = new() { MaxDepth = DepthMax, AllowDuplicateProperties = false };
 
     /// <summary>The body as a document; an absent body is an empty object where that is allowed.</summary>
@@ -98,27 +100,32 @@ internal static class RequestBody
             await RefuseAsync(context, bytesMax);
         }
 
-        var buffer = new byte[request.ContentLength is { } length ? (int)length : 16 * 1024];
+        // Memory follows what has come, not what was announced.
+        var most = (int)Math.Min(request.ContentLength ?? long.MaxValue, Math.Min(bytesMax + 1, Array.MaxLength));
+        var buffer = new byte[Math.Min(most, BytesFirst)];
         var filled = 0;
-        while (true)
+        while (filled < most)
         {
-            if (filled == buffer.Length && request.ContentLength is null)
+            if (filled == buffer.Length)
             {
-                Array.Resize(ref buffer, (int)Math.Min(buffer.Length * 2L, bytesMax + 1));
+                Array.Resize(ref buffer, (int)Math.Min(buffer.Length * 2L, most));
             }
 
             var read = await request.Body.ReadAsync(buffer.AsMemory(filled), context.RequestAborted);
-            filled += read;
             if (read == 0)
             {
-                return buffer.AsMemory(0, filled);
+                break;
             }
 
-            if (filled > bytesMax)
-            {
-                await RefuseAsync(context, bytesMax);
-            }
+            filled += read;
         }
+
+        if (filled > bytesMax)
+        {
+            await RefuseAsync(context, bytesMax);
+        }
+
+        return buffer.AsMemory(0, filled);
     }
 
     private static async Task RefuseAsync(HttpContext context, long bytesMax)
