@@ -9,7 +9,7 @@ internal sealed class CpuBuffer(BufferHandle handle, long bytes) : DeviceBuffer
 {
     public override long Bytes => bytes;
 
-    /// <summary>Where a tensor begins. Refuses a view that reaches beyond its buffer, or a buffer of another device.</summary>
+    /// <summary>Where a tensor begins. A view beyond its buffer, or a buffer of another device, is refused.</summary>
     public static nint Address(in Tensor tensor)
     {
         Check.That(tensor.Buffer is CpuBuffer);

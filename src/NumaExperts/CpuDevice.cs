@@ -45,8 +45,8 @@ public sealed class CpuDevice : IDevice
     }
 
     /// <summary>
-    /// Binds the calling thread, the one that will run the operations, to the core that the pool keeps for it. Not for threads
-    /// that do anything else later.
+    /// Binds the calling thread, the one that will run the operations, to the core that the pool keeps for it. Not for
+    /// threads that do anything else later.
     /// </summary>
     public void AttachThread() => LkException.ThrowIfFailed(LkMoe.DeviceAttach(_handle));
 

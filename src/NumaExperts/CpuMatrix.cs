@@ -5,7 +5,8 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.NumaExperts;
 
 /// <summary>A weight in slices of rows, each in the memory of the node whose threads compute it.</summary>
-internal sealed class CpuMatrix(MatrixHandle handle, DType type, int rows, int columns) : WeightMatrix(type, rows, columns)
+internal sealed class CpuMatrix(MatrixHandle handle, DType type, int rows, int columns)
+    : WeightMatrix(type, rows, columns)
 {
     private readonly LkSlice[] _slices = handle.Slices();
 

@@ -5,7 +5,7 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.NumaExperts;
 
-/// <summary>The operations of a forward pass, one native call each; each has finished when its method returns.</summary>
+/// <summary>The operations of a forward pass, one native call each, finished when their methods return.</summary>
 internal sealed class CpuOps(DeviceHandle device) : IDeviceOps
 {
     public void Embed(WeightMatrix table, Tensor ids, Tensor y)

@@ -34,12 +34,17 @@ public sealed record Topology
         NativeLibraryCheck.Ensure();
         LkException.ThrowIfFailed(LkMoe.TopologyDescribe(null, null, 0, out var length));
 
-        // What the machine says can grow between the calls; then the text is cut and the parse fails, which never was seen.
-        var text = new byte[length + 1];
-        fixed (byte* target = text)
+        // Again if the machine has more to say than a moment ago.
+        byte[] text;
+        do
         {
-            LkException.ThrowIfFailed(LkMoe.TopologyDescribe(null, target, (uint)text.Length, out length));
+            text = new byte[length + 1];
+            fixed (byte* target = text)
+            {
+                LkException.ThrowIfFailed(LkMoe.TopologyDescribe(null, target, (uint)text.Length, out length));
+            }
         }
+        while (length >= text.Length);
 
         return JsonSerializer.Deserialize(text.AsSpan(0, (int)length), DescriptionJson.Default.Topology)!;
     }

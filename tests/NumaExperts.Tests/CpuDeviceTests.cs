@@ -109,7 +109,8 @@ public sealed class CpuDeviceTests
     [Fact]
     public void Idle_workers_park_and_come_back()
     {
-        using var device = new CpuDevice(new CpuDeviceOptions { Threads = 3, ParkAfter = TimeSpan.FromMilliseconds(1) });
+        var options = new CpuDeviceOptions { Threads = 3, ParkAfter = TimeSpan.FromMilliseconds(1) };
+        using var device = new CpuDevice(options);
         var step = new SmallStep(device);
         step.Run();
 
@@ -117,6 +118,28 @@ public sealed class CpuDeviceTests
 
         step.Run();
         Assert.True(SpinWait.SpinUntil(() => device.ParkedWorkers == 2, TimeSpan.FromSeconds(30)));
+    }
+
+    [Fact]
+    public void The_attached_thread_keeps_to_its_core_and_those_it_starts_do_not()
+    {
+        using var device = new CpuDevice(new CpuDeviceOptions { Threads = 1 });
+        var (before, attached, child) = ("", "", "");
+
+        var thread = new Thread(() =>
+        {
+            before = AllowedCpus();
+            device.AttachThread();
+            attached = AllowedCpus();
+            var started = new Thread(() => child = AllowedCpus());
+            started.Start();
+            started.Join();
+        });
+        thread.Start();
+        thread.Join();
+
+        Assert.Equal(device.Description.Ranks[0].Cpus, attached);
+        Assert.Equal(before, child);
     }
 
     [Fact]
@@ -136,4 +159,8 @@ public sealed class CpuDeviceTests
 
         Assert.All(device.MeasureBandwidth(TimeSpan.FromMilliseconds(20)), rate => Assert.True(rate > 1e6));
     }
+
+    private static string AllowedCpus() => File.ReadLines("/proc/thread-self/status")
+        .Single(line => line.StartsWith("Cpus_allowed_list:", StringComparison.Ordinal))
+        .Split('\t')[1];
 }

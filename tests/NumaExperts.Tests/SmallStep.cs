@@ -47,9 +47,12 @@ internal sealed class SmallStep
         _frequencies = memory.Allocate(DType.F32, 1, HeadDim / 2);
         _angles = memory.Allocate(DType.F32, Tokens, HeadDim);
         _routes = new Routes(memory.Allocate(DType.I32, Tokens, 2), memory.Allocate(DType.F32, Tokens, 2));
-        _cache = new KvLayer(
-            memory.Allocate(DType.BF16, 2 * KvHeads * 16, HeadDim), memory.Allocate(DType.BF16, 2 * KvHeads * 16, HeadDim), 16, KvHeads, HeadDim);
-        _batch = new AttentionBatch(memory.Allocate(DType.I32, 1, 2), memory.Allocate(DType.I32, 1, 1), memory.Allocate(DType.I32, 1, 2))
+        var keys = memory.Allocate(DType.BF16, 2 * KvHeads * 16, HeadDim);
+        var values = memory.Allocate(DType.BF16, 2 * KvHeads * 16, HeadDim);
+        _cache = new KvLayer(keys, values, 16, KvHeads, HeadDim);
+        var starts = memory.Allocate(DType.I32, 1, 2);
+        var lengths = memory.Allocate(DType.I32, 1, 1);
+        _batch = new AttentionBatch(starts, lengths, memory.Allocate(DType.I32, 1, 2))
         {
             Sequences = 1,
             QueryRowsMax = Tokens,

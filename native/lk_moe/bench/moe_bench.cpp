@@ -1,8 +1,8 @@
-// Whole operations on the device's pool, at the shapes of a 30 B mixture of experts: GB/s or GFLOP/s, and the share of what
-// plain loops reach on the same threads. The time is the process's processor time over its threads, which all work or spin
-// until the operation ends: on a machine of its own that is the wall clock, and being put aside for somebody else's process
-// does not count. Loops and operations take turns in every round, so that a neighbour who uses the memory slows both; the
-// share is the median over rounds.
+// Whole operations on the device's pool, at the shapes of a 30 B mixture of experts: GB/s or GFLOP/s, and the share of
+// what plain loops reach on the same threads. The time is the process's processor time over its threads, which all work
+// or spin until the operation ends: on a machine of its own that is the wall clock, and being put aside for somebody
+// else's process does not count. Loops and operations take turns in every round, so that a neighbour who uses the
+// memory slows both; the share is the median over rounds.
 #include <time.h>
 
 #include <algorithm>
@@ -42,7 +42,9 @@ void fill(Device& device, std::span<const Block> blocks) {
         const Block& block = blocks[static_cast<std::size_t>(worker.rank) % blocks.size()];
         auto* const words = static_cast<std::uint32_t*>(block.data());
         const std::size_t count = block.bytes() / 4;
-        const auto at = [&](int index) { return count * static_cast<std::size_t>(index) / static_cast<std::size_t>(worker.rank_size); };
+        const auto at = [&](int index) {
+            return count * static_cast<std::size_t>(index) / static_cast<std::size_t>(worker.rank_size);
+        };
         std::uint32_t state = static_cast<std::uint32_t>(worker.index) + 1;
         for (std::size_t i = at(worker.index_in_rank); i < at(worker.index_in_rank + 1); ++i) {
             state = state * 1664525u + 1013904223u;
@@ -79,10 +81,12 @@ class Bench {
     }
 
     int run() {
-        Case read{"plain reads, the best of 1, 4 and 8 streams", true, {}}, multiply{"plain multiply-adds, bf16 or f32", false, {}};
+        Case read{"plain reads, the best of 1, 4 and 8 streams", true, {}},
+            multiply{"plain multiply-adds, bf16 or f32", false, {}};
         for (int round = -1; round < rounds_; ++round) {
             double reads = 0;
-            for (const int streams : {1, 4, 8}) reads = std::max(reads, rate([&] { return read_once(streams); }, nullptr));
+            for (const int streams : {1, 4, 8})
+                reads = std::max(reads, rate([&] { return read_once(streams); }, nullptr));
             const double sums = std::max(rate([&] { return multiply_once(multiply_add_f32); }, nullptr),
                                          rate([&] { return multiply_once(multiply_add_bf16); }, nullptr));
             if (round >= 0) read.rates.push_back(reads);
@@ -194,8 +198,8 @@ int run_moe(const std::vector<std::string>& arguments) {
                     active[static_cast<std::size_t>(id)] = true;
                 }
             }
-            const RoutesView routes{ids->data(), static_cast<std::size_t>(k), weights->data(), static_cast<std::size_t>(k),
-                                    static_cast<std::size_t>(k)};
+            const RoutesView routes{ids->data(), static_cast<std::size_t>(k), weights->data(),
+                                    static_cast<std::size_t>(k), static_cast<std::size_t>(k)};
             moe(bench.device(), bank, x.grid, routes, y.grid);
             const auto count = std::count(active.begin(), active.end(), true);
             return tokens <= 32 ? static_cast<double>(count) * expert_weights * 2 : 2.0 * tokens * k * expert_weights;
@@ -213,10 +217,13 @@ int run_linear(const std::vector<std::string>& arguments) {
     };
     std::vector<std::unique_ptr<Matrix>> matrices;
     std::vector<std::unique_ptr<Floats>> memory;
-    for (const Shape& shape : {Shape{"qkv 5120 x 2048", 5120, 2048, 12}, {"o 2048 x 4096", 2048, 4096, 12}, {"head 25600 x 2048", 25600, 2048, 2}}) {
+    for (const Shape& shape : {Shape{"qkv 5120 x 2048", 5120, 2048, 12},
+                               {"o 2048 x 4096", 2048, 4096, 12},
+                               {"head 25600 x 2048", 25600, 2048, 2}}) {
         const std::size_t first = matrices.size();
         for (int copy = 0; copy < shape.copies; ++copy) {
-            matrices.push_back(std::make_unique<Matrix>(Format::bf16, shape.rows, shape.columns, bench.device().placement()));
+            matrices.push_back(
+                std::make_unique<Matrix>(Format::bf16, shape.rows, shape.columns, bench.device().placement()));
             fill(bench.device(), matrices.back()->blocks());
         }
         for (const int tokens : {1, 4, 6, 8, 12, 16, 32, 128, 512}) {
@@ -229,7 +236,8 @@ int run_linear(const std::vector<std::string>& arguments) {
                 for (int i = 0; i < (tokens <= 16 ? 4 : 1); ++i) {
                     const auto copy = static_cast<std::size_t>(turn++ % shape.copies);
                     const MatrixView view = matrices[first + copy]->view();
-                    linear(bench.device(), gemm_for(bench.device(), Format::bf16, x.grid.rows), x.grid, view, nullptr, y.grid, false);
+                    linear(bench.device(), gemm_for(bench.device(), Format::bf16, x.grid.rows), x.grid, view, nullptr,
+                           y.grid, false);
                     weights += static_cast<double>(shape.rows) * shape.columns;
                 }
                 return tokens <= 16 ? weights * 2 : 2.0 * tokens * weights;
@@ -250,7 +258,13 @@ int run_attention(const std::vector<std::string>& arguments) {
     const Block keys(rows * kHeadDim * 2, {}, ""), values(rows * kHeadDim * 2, {}, "");
     fill(bench.device(), std::span(&keys, 1));
     fill(bench.device(), std::span(&values, 1));
-    const KvCache cache{static_cast<std::byte*>(keys.data()), static_cast<std::byte*>(values.data()), Format::bf16, kHeadDim, page, kKvHeads, kHeadDim};
+    const KvCache cache{static_cast<std::byte*>(keys.data()),
+                        static_cast<std::byte*>(values.data()),
+                        Format::bf16,
+                        kHeadDim,
+                        page,
+                        kKvHeads,
+                        kHeadDim};
     std::vector<std::int32_t> tables(kSequencesMax * pages);
     for (std::size_t i = 0; i < tables.size(); ++i) tables[i] = static_cast<std::int32_t>(i);
     std::shuffle(tables.begin(), tables.end(), bench.random());
@@ -259,7 +273,13 @@ int run_attention(const std::vector<std::string>& arguments) {
         std::size_t sequences, rows, past;
     };
     std::vector<std::unique_ptr<Floats>> memory;
-    for (const Shape& shape : {Shape{1, 1, 511}, {1, 1, context - 1}, {8, 1, 511}, {8, 1, context - 1}, {1, 512, 0}, {1, 2048, 0}, {1, 512, context - 512}}) {
+    for (const Shape& shape : {Shape{1, 1, 511},
+                               {1, 1, context - 1},
+                               {8, 1, 511},
+                               {8, 1, context - 1},
+                               {1, 512, 0},
+                               {1, 2048, 0},
+                               {1, 512, context - 512}}) {
         Floats& q = *memory.emplace_back(std::make_unique<Floats>(shape.sequences * shape.rows, kHeads * kHeadDim));
         Floats& y = *memory.emplace_back(std::make_unique<Floats>(shape.sequences * shape.rows, kHeads * kHeadDim));
         const bool reads = shape.rows == 1;
@@ -272,10 +292,13 @@ int run_attention(const std::vector<std::string>& arguments) {
             const Batch batch{starts.data(), lengths.data(), tables.data(), pages, shape.sequences};
             attention(bench.device(), q.grid, cache, batch, 0.09f, 0, y.grid);
             const double keys_read = static_cast<double>(shape.sequences * (shape.past + shape.rows));
-            const double pairs = static_cast<double>(shape.rows) * (static_cast<double>(shape.past) + static_cast<double>(shape.rows) / 2);
+            const double pairs = static_cast<double>(shape.rows) *
+                                 (static_cast<double>(shape.past) + static_cast<double>(shape.rows) / 2);
             return reads ? keys_read * kKvHeads * kHeadDim * 4 : 4.0 * pairs * kHeads * kHeadDim;
         };
-        bench.add(std::to_string(shape.sequences) + " x " + std::to_string(shape.rows) + " rows behind " + std::to_string(shape.past), reads, work);
+        bench.add(std::to_string(shape.sequences) + " x " + std::to_string(shape.rows) + " rows behind " +
+                      std::to_string(shape.past),
+                  reads, work);
     }
     return bench.run();
 }
@@ -299,14 +322,20 @@ int run_pool(const std::vector<std::string>& arguments) {
         forks.push_back(std::chrono::duration<double, std::nano>(middle - start).count() / kRuns);
         barriers.push_back(std::chrono::duration<double, std::nano>(end - middle).count() / kRuns);
     }
-    std::printf("fork and join %8.0f ns best %8.0f ns median\n", *std::min_element(forks.begin(), forks.end()), median(forks));
-    std::printf("barrier       %8.0f ns best %8.0f ns median\n", *std::min_element(barriers.begin(), barriers.end()), median(barriers));
+    std::printf("fork and join %8.0f ns best %8.0f ns median\n", *std::min_element(forks.begin(), forks.end()),
+                median(forks));
+    std::printf("barrier       %8.0f ns best %8.0f ns median\n", *std::min_element(barriers.begin(), barriers.end()),
+                median(barriers));
     return 0;
 }
 
-const Registration moe_registration({"moe", "routed experts, 1 to 512 tokens [--threads --rounds --filter --hidden --intermediate --experts --top-k]", run_moe});
-const Registration linear_registration({"linear", "projections, 1 to 512 tokens [--threads --rounds --filter]", run_linear});
-const Registration attention_registration({"attention", "decode and prefill over pages [--threads --rounds --filter --page --context]", run_attention});
+const Registration moe_registration(
+    {"moe", "routed experts, 1 to 512 tokens [--threads --rounds --filter --hidden --intermediate --experts --top-k]",
+     run_moe});
+const Registration linear_registration({"linear", "projections, 1 to 512 tokens [--threads --rounds --filter]",
+                                        run_linear});
+const Registration attention_registration(
+    {"attention", "decode and prefill over pages [--threads --rounds --filter --page --context]", run_attention});
 const Registration pool_registration({"pool", "fork, join and barrier [--threads --rounds]", run_pool});
 
 }  // namespace

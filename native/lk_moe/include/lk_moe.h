@@ -80,7 +80,8 @@ LK_API const char* lk_last_error(void);
  */
 LK_API lk_status lk_topology_describe(const char* root, char* text, uint32_t capacity, uint32_t* out_length);
 
-/* Bytes that may still be allocated without being killed for it: what the system and the cgroup leave, less promises. */
+/* Bytes that may still be allocated without being killed for it: what the system and the cgroup leave, less promises.
+ */
 LK_API lk_status lk_memory_available(uint64_t* out_bytes);
 
 /* ---- the device: a pool of pinned workers, and memory ---- */
@@ -113,8 +114,8 @@ LK_API lk_status lk_device_attach(lk_device* device);
 LK_API lk_status lk_device_parked(const lk_device* device, int32_t* out_workers);
 
 /*
- * Reads memory of each rank's own node on the rank's threads for `millis`, all ranks at once. Writes the bytes per second of
- * each rank and returns how many there are; at most `capacity` are written.
+ * Reads memory of each rank's own node on the rank's threads for `millis`, all ranks at once. Writes the bytes per
+ * second of each rank and returns how many there are; at most `capacity` are written.
  */
 LK_API lk_status lk_bandwidth(lk_device* device, int32_t millis, double* rates, int32_t capacity, int32_t* out_ranks);
 
@@ -133,7 +134,8 @@ typedef struct lk_slice {
     int32_t node;
 } lk_slice;
 
-LK_API lk_status lk_matrix_create(lk_device* device, lk_dtype type, int32_t rows, int32_t columns, lk_matrix** out_matrix);
+LK_API lk_status lk_matrix_create(lk_device* device, lk_dtype type, int32_t rows, int32_t columns,
+                                  lk_matrix** out_matrix);
 LK_API void lk_matrix_destroy(lk_matrix* matrix);
 LK_API lk_status lk_matrix_slice_count(const lk_matrix* matrix, int32_t* out_count);
 LK_API lk_status lk_matrix_slice(const lk_matrix* matrix, int32_t index, lk_slice* out_slice);
@@ -151,7 +153,8 @@ typedef struct lk_experts_config {
 LK_API lk_status lk_experts_create(lk_device* device, const lk_experts_config* config, lk_experts** out_experts);
 LK_API void lk_experts_destroy(lk_experts* experts);
 LK_API lk_status lk_experts_slice_count(const lk_experts* experts, lk_part part, int32_t* out_count);
-LK_API lk_status lk_experts_slice(const lk_experts* experts, int32_t expert, lk_part part, int32_t index, lk_slice* out_slice);
+LK_API lk_status lk_experts_slice(const lk_experts* experts, int32_t expert, lk_part part, int32_t index,
+                                  lk_slice* out_slice);
 
 /* ---- operations ---- */
 
@@ -196,8 +199,8 @@ LK_API lk_status lk_rms_norm(lk_device* device, const lk_tensor* x, const float*
                              const lk_tensor* y);
 
 /* y = x w' + bias, or y += ...; bias may be null. */
-LK_API lk_status lk_linear(lk_device* device, const lk_tensor* x, const lk_matrix* w, const float* bias, const lk_tensor* y,
-                           int32_t accumulate);
+LK_API lk_status lk_linear(lk_device* device, const lk_tensor* x, const lk_matrix* w, const float* bias,
+                           const lk_tensor* y, int32_t accumulate);
 
 /* cos_sin[t] = cosines, then sines, of (float)positions[t] * frequencies[i], times scale. */
 LK_API lk_status lk_rotary_angles(lk_device* device, const int32_t* positions, const float* frequencies, float scale,
@@ -211,16 +214,16 @@ LK_API lk_status lk_write_kv(lk_device* device, const lk_tensor* k, const lk_ten
                              const int32_t* slots);
 
 /* window 0: none. */
-LK_API lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv_layer* cache, const lk_attention_batch* batch,
-                              float scale, int32_t window, const lk_tensor* y);
+LK_API lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv_layer* cache,
+                              const lk_attention_batch* batch, float scale, int32_t window, const lk_tensor* y);
 
 /* y += down(silu(gate x) * (up x)) */
 LK_API lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* gate, const lk_matrix* up,
                               const lk_matrix* down, const lk_tensor* y);
 
 /* Scores, then the k = experts->columns best of each row, by falling score, ties to the lower expert. */
-LK_API lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, lk_scoring scoring, int32_t renormalize,
-                          const lk_tensor* experts, const lk_tensor* weights);
+LK_API lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, lk_scoring scoring,
+                          int32_t renormalize, const lk_tensor* experts, const lk_tensor* weights);
 
 /* y[i] = x[rows[i]] */
 LK_API lk_status lk_gather_rows(lk_device* device, const lk_tensor* x, const int32_t* rows, const lk_tensor* y);

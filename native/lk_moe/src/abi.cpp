@@ -118,8 +118,8 @@ lk_status lk_bandwidth(lk_device* device, int32_t millis, double* rates, int32_t
         const std::lock_guard lock(device->device.busy());
         const std::vector<double> measured = lk::measure_bandwidth(device->device, millis);
         *out_ranks = static_cast<int32_t>(measured.size());
-        std::copy_n(measured.begin(), std::min<std::size_t>(measured.size(), static_cast<std::size_t>(std::max(capacity, 0))),
-                    rates);
+        std::copy_n(measured.begin(),
+                    std::min<std::size_t>(measured.size(), static_cast<std::size_t>(std::max(capacity, 0))), rates);
     });
 }
 
@@ -140,7 +140,8 @@ lk_status lk_matrix_create(lk_device* device, lk_dtype type, int32_t rows, int32
         require(device != nullptr && out_matrix != nullptr, "device and out_matrix must be set");
         require(rows > 0 && columns > 0, "a matrix has at least one row and one column");
         const lk::Format format = lk::to_format(type);
-        auto* const matrix = new lk_matrix{lk::Matrix(format, rows, columns, device->device.placement()), device->device.placement()};
+        auto* const matrix =
+            new lk_matrix{lk::Matrix(format, rows, columns, device->device.placement()), device->device.placement()};
         *out_matrix = matrix;
         const std::lock_guard lock(device->device.busy());
         device->device.settle(matrix->matrix.blocks());
@@ -165,12 +166,15 @@ lk_status lk_matrix_slice(const lk_matrix* matrix, int32_t index, lk_slice* out_
 
 lk_status lk_experts_create(lk_device* device, const lk_experts_config* config, lk_experts** out_experts) {
     return guarded([&] {
-        require(device != nullptr && config != nullptr && out_experts != nullptr, "device, config and out_experts must be set");
+        require(device != nullptr && config != nullptr && out_experts != nullptr,
+                "device, config and out_experts must be set");
         require(config->struct_size == sizeof(lk_experts_config), "lk_experts_config: size differs, rebuild");
         require(config->experts > 0 && config->hidden > 0 && config->intermediate > 0, "sizes must be positive");
         require(config->top_k > 0 && config->top_k <= config->experts, "top_k must be 1 to experts");
-        const lk::ExpertBank::Shape shape{lk::to_format(config->type), config->experts, config->hidden, config->intermediate};
-        auto* const experts = new lk_experts{lk::ExpertBank(shape, device->device.placement()), device->device.placement()};
+        const lk::ExpertBank::Shape shape{lk::to_format(config->type), config->experts, config->hidden,
+                                          config->intermediate};
+        auto* const experts =
+            new lk_experts{lk::ExpertBank(shape, device->device.placement()), device->device.placement()};
         *out_experts = experts;
         const std::lock_guard lock(device->device.busy());
         device->device.settle(experts->bank.blocks());
@@ -186,7 +190,8 @@ lk_status lk_experts_slice_count(const lk_experts* experts, lk_part part, int32_
     });
 }
 
-lk_status lk_experts_slice(const lk_experts* experts, int32_t expert, lk_part part, int32_t index, lk_slice* out_slice) {
+lk_status lk_experts_slice(const lk_experts* experts, int32_t expert, lk_part part, int32_t index,
+                           lk_slice* out_slice) {
     return guarded([&] {
         require(experts != nullptr && out_slice != nullptr, "experts and out_slice must be set");
         require(expert >= 0 && expert < experts->bank.shape().experts, "no expert has this number");

@@ -33,13 +33,15 @@ void check_batch(const lk_attention_batch* batch, const lk_kv_layer* cache, cons
     const std::int64_t pages = lk::pages_of(cache);
     for (int32_t s = 0; s < batch->sequences; ++s) {
         const std::int64_t first = batch->query_starts[s], last = batch->query_starts[s + 1];
-        require(first >= 0 && first <= last && last <= static_cast<std::int64_t>(q.rows), "a sequence's rows are outside q");
+        require(first >= 0 && first <= last && last <= static_cast<std::int64_t>(q.rows),
+                "a sequence's rows are outside q");
         const std::int64_t length = batch->context_lengths[s];
         require(length >= last - first, "a context is shorter than its queries");
         const std::int64_t used = (length + cache->page_size - 1) / cache->page_size;
         require(used <= batch->pages_per_sequence, "a context is longer than its page table");
         if (last > first) {
-            lk::check_indices(batch->page_tables + s * batch->page_table_stride, static_cast<std::size_t>(used), pages, "page");
+            lk::check_indices(batch->page_tables + s * batch->page_table_stride, static_cast<std::size_t>(used), pages,
+                              "page");
         }
     }
 }
@@ -86,16 +88,19 @@ lk_status lk_rotary_angles(lk_device* device, const int32_t* positions, const fl
     return on(device, [&](lk::Device& d) {
         const Grid target = lk::to_grid(cos_sin);
         require(target.columns % 2 == 0, "a row is as many cosines as sines");
-        require(target.rows == 0 || (positions != nullptr && frequencies != nullptr), "positions and frequencies must be set");
+        require(target.rows == 0 || (positions != nullptr && frequencies != nullptr),
+                "positions and frequencies must be set");
         lk::rotary_angles(d, positions, frequencies, scale, target);
     });
 }
 
-lk_status lk_rotate(lk_device* device, const lk_tensor* x, int32_t head_dim, const lk_tensor* cos_sin, int32_t interleaved) {
+lk_status lk_rotate(lk_device* device, const lk_tensor* x, int32_t head_dim, const lk_tensor* cos_sin,
+                    int32_t interleaved) {
     return on(device, [&](lk::Device& d) {
         const Grid source = lk::to_grid(x), angles = lk::to_grid(cos_sin);
         require(head_dim > 0 && source.columns % static_cast<std::size_t>(head_dim) == 0, "a row must be whole heads");
-        require(angles.columns % 2 == 0 && angles.columns <= static_cast<std::size_t>(head_dim), "angles must fit in a head");
+        require(angles.columns % 2 == 0 && angles.columns <= static_cast<std::size_t>(head_dim),
+                "angles must fit in a head");
         require(source.rows == angles.rows, "x and the angles must have as many rows");
         lk::rotate(d, source, static_cast<std::size_t>(head_dim), angles, interleaved != 0);
     });
@@ -119,11 +124,13 @@ lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv_layer*
         const Grid source = lk::to_grid(q), target = lk::to_grid(y);
         const lk::KvCache kv = lk::to_cache(cache);
         require(source.rows == target.rows && source.columns == target.columns, "q and y must have one shape");
-        require(source.columns > 0 && source.columns % (kv.heads * kv.head_dim) == 0, "query heads must share key heads evenly");
+        require(source.columns > 0 && source.columns % (kv.heads * kv.head_dim) == 0,
+                "query heads must share key heads evenly");
         require(window >= 0, "window must not be negative");
         check_batch(batch, cache, source);
         const lk::Batch rows{batch->query_starts, batch->context_lengths, batch->page_tables,
-                             static_cast<std::size_t>(batch->page_table_stride), static_cast<std::size_t>(batch->sequences)};
+                             static_cast<std::size_t>(batch->page_table_stride),
+                             static_cast<std::size_t>(batch->sequences)};
         lk::attention(d, source, kv, rows, scale, static_cast<std::size_t>(window), target);
     });
 }
@@ -133,7 +140,8 @@ lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* g
     return on(device, [&](lk::Device& d) {
         const lk::MatrixView g = view_of(gate), u = view_of(up), w = view_of(down);
         const Grid source = lk::to_grid(x), target = lk::to_grid(y);
-        require(g.rows == u.rows && g.columns == u.columns && g.format == u.format, "gate and up must have one shape and type");
+        require(g.rows == u.rows && g.columns == u.columns && g.format == u.format,
+                "gate and up must have one shape and type");
         require(w.columns == g.rows && w.format == g.format, "down must be as wide as gate has rows, and of its type");
         require(source.columns == static_cast<std::size_t>(g.columns), "x must be as wide as gate");
         require(target.columns == static_cast<std::size_t>(w.rows), "y must be as wide as down has rows");
@@ -142,8 +150,8 @@ lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* g
     });
 }
 
-lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, lk_scoring scoring, int32_t renormalize,
-                   const lk_tensor* experts, const lk_tensor* weights) {
+lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, lk_scoring scoring,
+                   int32_t renormalize, const lk_tensor* experts, const lk_tensor* weights) {
     return on(device, [&](lk::Device& d) {
         const lk::MatrixView view = view_of(gate);
         const Grid source = lk::to_grid(x), kept = lk::to_grid(weights);

@@ -1,10 +1,10 @@
 // y = softmax(scale q k') v over pages, causal, with an optional window.
 //
-// A group is one key-value head of one block of query rows of one sequence: the query heads that share the keys are the tokens
-// of one small matrix product, so that each key and value is read once. Groups with long pasts are cut into parts along the keys,
-// which are merged behind a barrier. Keys pass by in blocks, which are first gathered from their pages: the products like long
-// stretches of rows, and what they ask for ahead lies beyond a page in somebody else's. The softmax is taken online, in f32.
-// Decoding is bound by reading the cache, prefill by the products.
+// A group is one key-value head of one block of query rows of one sequence: the query heads that share the keys are the
+// tokens of one small matrix product, so that each key and value is read once. Groups with long pasts are cut into
+// parts along the keys, which are merged behind a barrier. Keys pass by in blocks, which are first gathered from their
+// pages: the products like long stretches of rows, and what they ask for ahead lies beyond a page in somebody else's.
+// The softmax is taken online, in f32. Decoding is bound by reading the cache, prefill by the products.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -15,7 +15,8 @@
 namespace lk {
 namespace {
 
-// (query rows) x (heads that share a key) of a group: as many as gemm likes, and their sums stay in the first-level caches.
+// (query rows) x (heads that share a key) of a group: as many as gemm likes, and their sums stay in the first-level
+// caches.
 constexpr std::size_t kGroupTokens = 64;
 constexpr std::size_t kBlockKeys = 256;
 // A part shorter than this costs more to merge than it wins.
@@ -133,14 +134,22 @@ Plan make_plan(const Job& job) {
             const std::size_t last = past + row + count;
             for (std::size_t head = 0; head < job.cache.heads; ++head) {
                 const auto narrow = [](std::size_t value) { return static_cast<std::uint32_t>(value); };
-                plan.groups[plan.group_count++] = {narrow(s),          narrow(head),  narrow(start + row), narrow(count),
-                                                   narrow(past + row), narrow(first), narrow(last),        1, 0};
+                plan.groups[plan.group_count++] = {narrow(s),
+                                                   narrow(head),
+                                                   narrow(start + row),
+                                                   narrow(count),
+                                                   narrow(past + row),
+                                                   narrow(first),
+                                                   narrow(last),
+                                                   1,
+                                                   0};
                 keys_total += last - first;
             }
         }
     }
 
-    // Equal keys a task, if there are too few groups to keep everybody busy. The sum of the parts stays below groups + parts_max.
+    // Equal keys a task, if there are too few groups to keep everybody busy. The sum of the parts stays below groups +
+    // parts_max.
     const std::size_t fair = std::max(kPartKeysMin, divide_up(keys_total, parts_max));
     for (std::size_t g = 0; g < plan.group_count; ++g) {
         Group& group = plan.groups[g];
@@ -169,11 +178,13 @@ void ask_for(const std::byte* data, std::size_t bytes) {
     for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(data + at);
 }
 
-// The keys or values [first, last) in one piece: where they are, if that is one page, or else copied together, each page
-// asked for while the one before is copied.
-Weights gather(const Job& job, const Group& group, const std::byte* cache, std::size_t first, std::size_t last, std::byte* rows) {
+// The keys or values [first, last) in one piece: where they are, if that is one page, or else copied together, each
+// page asked for while the one before is copied.
+Weights gather(const Job& job, const Group& group, const std::byte* cache, std::size_t first, std::size_t last,
+               std::byte* rows) {
     const std::size_t page_size = job.cache.page_size, dim = job.cache.head_dim;
-    const std::size_t row_bytes = Workplace::row_bytes(job), stride_bytes = job.cache.row_stride * size_of(job.cache.format);
+    const std::size_t row_bytes = Workplace::row_bytes(job),
+                      stride_bytes = job.cache.row_stride * size_of(job.cache.format);
     if (first / page_size == (last - 1) / page_size) {
         return {cache + offset_of(job, group, first), job.cache.row_stride, last - first, dim};
     }
@@ -186,7 +197,8 @@ Weights gather(const Job& job, const Group& group, const std::byte* cache, std::
         if (stride_bytes == row_bytes) {
             std::memcpy(target, source, count * row_bytes);
         } else {
-            for (std::size_t i = 0; i < count; ++i) std::memcpy(target + i * row_bytes, source + i * stride_bytes, row_bytes);
+            for (std::size_t i = 0; i < count; ++i)
+                std::memcpy(target + i * row_bytes, source + i * stride_bytes, row_bytes);
         }
         target += count * row_bytes;
     }
@@ -209,7 +221,8 @@ void load_queries(const Job& job, const Group& group, const Workplace& place, co
     if (gemm != nullptr) gemm->pack({place.queries, dim}, tokens, dim, place.packed);
 }
 
-void score(const Job& job, const Group& group, const Workplace& place, const Gemm* gemm, std::size_t first, std::size_t last) {
+void score(const Job& job, const Group& group, const Workplace& place, const Gemm* gemm, std::size_t first,
+           std::size_t last) {
     const std::size_t dim = job.cache.head_dim;
     const std::size_t tokens = group.rows * job.sharing();
     const Weights keys = gather(job, group, job.cache.keys, first, last, place.rows);
@@ -244,7 +257,8 @@ void soften(const Job& job, const Group& group, const Workplace& place, std::siz
             place.factors[t] = std::exp(before - now);
             place.maxima[t] = now;
         }
-        place.sums[t] = place.sums[t] * place.factors[t] + static_cast<float>(kernels.exp_sum(seen, now, seen, to - from));
+        place.sums[t] =
+            place.sums[t] * place.factors[t] + static_cast<float>(kernels.exp_sum(seen, now, seen, to - from));
         std::fill(scores, seen, 0.0f);
         std::fill(scores + (to - first), scores + (last - first), 0.0f);
     }
@@ -323,7 +337,8 @@ void attention(Device& device, const Grid& q, const KvCache& cache, const Batch&
 
     const Gemm& gemm = device.kernels().gemm_exact[index_of(cache.format)];
     float* const partials = device.shared(Use::scores).reserve_of<float>(plan.partial_count * job.partial_floats());
-    for (int worker = 0; worker < device.pool().size(); ++worker) device.own(worker).reserve(Workplace::bytes(job, gemm));
+    for (int worker = 0; worker < device.pool().size(); ++worker)
+        device.own(worker).reserve(Workplace::bytes(job, gemm));
 
     const auto work = [&](const Worker& worker, Turns& tasks, Turns& merges) {
         const Workplace place = lay_out(job, device.own(worker.index).reserve(0));

@@ -47,7 +47,8 @@ std::vector<double> measure_bandwidth(Device& device, int millis) {
         do {
             for (int row = first; row < last; row += kRows) {
                 const int count = std::min(kRows, last - row);
-                gemv(view.weights(slice, row, count), {x.data(), kColumns}, 1, {y.data() + slice.row_start + row, 1}, false);
+                gemv(view.weights(slice, row, count), {x.data(), kColumns}, 1, {y.data() + slice.row_start + row, 1},
+                     false);
                 bytes += static_cast<std::uint64_t>(count) * row_bytes;
                 if (std::chrono::steady_clock::now() >= end) break;
             }

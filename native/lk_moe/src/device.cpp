@@ -67,7 +67,8 @@ void Device::settle(std::span<const Block> blocks) {
     pool_->run([&](const Worker& worker) {
         const Block& block = blocks[static_cast<std::size_t>(worker.rank)];
         const std::size_t pages = block.bytes() / kPage;
-        const std::size_t first = pages * static_cast<std::size_t>(worker.index_in_rank) / static_cast<std::size_t>(worker.rank_size);
+        const std::size_t first =
+            pages * static_cast<std::size_t>(worker.index_in_rank) / static_cast<std::size_t>(worker.rank_size);
         const std::size_t last =
             pages * static_cast<std::size_t>(worker.index_in_rank + 1) / static_cast<std::size_t>(worker.rank_size);
         auto* const bytes = static_cast<volatile char*>(block.data());
@@ -85,8 +86,9 @@ std::string Device::describe() const {
         }
         std::sort(cpus.begin(), cpus.end());
         cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
-        json << (rank ? "," : "") << "{\"node\":" << plan_.ranks[rank].node << ",\"threads\":" << plan_.ranks[rank].threads
-             << ",\"cpus\":" << json_quoted(format_cpu_list(cpus)) << '}';
+        json << (rank ? "," : "") << "{\"node\":" << plan_.ranks[rank].node
+             << ",\"threads\":" << plan_.ranks[rank].threads << ",\"cpus\":" << json_quoted(format_cpu_list(cpus))
+             << '}';
     }
     json << "],\"warnings\":[";
     bool first = true;

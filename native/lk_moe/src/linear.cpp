@@ -1,7 +1,7 @@
 // y = x w' + bias.
 //
-// Few tokens: bound by reading w once, chunk by chunk, each worker from its own rank's slice. Many: activations are packed
-// once by all workers, then every worker multiplies row chunks with token tiles that stay in its cache.
+// Few tokens: bound by reading w once, chunk by chunk, each worker from its own rank's slice. Many: activations are
+// packed once by all workers, then every worker multiplies row chunks with token tiles that stay in its cache.
 #include <algorithm>
 
 #include "ops.h"
@@ -42,7 +42,8 @@ void gemv_chunk(const Job& job, const Slice& slice, std::size_t first, std::size
 void few_tokens(const Job& job) {
     Pool& pool = job.device.pool();
     const MatrixView& w = job.w;
-    if (pool.size() == 1 || static_cast<std::size_t>(w.rows) * w.row_bytes() * divide_up(job.x.rows, kGemvTokens) <= kBytesAlone) {
+    if (pool.size() == 1 ||
+        static_cast<std::size_t>(w.rows) * w.row_bytes() * divide_up(job.x.rows, kGemvTokens) <= kBytesAlone) {
         for (const Slice& slice : w.slices) gemv_chunk(job, slice, 0, static_cast<std::size_t>(slice.row_count));
         return;
     }
@@ -50,7 +51,8 @@ void few_tokens(const Job& job) {
     pool.run([&](const Worker& worker) {
         const Slice& slice = w.slices[static_cast<std::size_t>(worker.rank)];
         const auto rows = static_cast<std::size_t>(slice.row_count);
-        const std::size_t chunk = gemv_chunk_rows(rows, w.row_bytes(), job.x.rows, static_cast<std::size_t>(worker.rank_size));
+        const std::size_t chunk =
+            gemv_chunk_rows(rows, w.row_bytes(), job.x.rows, static_cast<std::size_t>(worker.rank_size));
         Turns& turns = job.device.turns(0, worker.rank);
         for (std::size_t first; (first = turns.take() * chunk) < rows;) {
             gemv_chunk(job, slice, first, std::min(chunk, rows - first));
@@ -72,7 +74,8 @@ void gemm_block(const Job& job, const Slice& slice, std::size_t first, std::size
 void many_tokens(const Job& job) {
     const std::size_t tokens = job.x.rows;
     const auto depth = static_cast<std::size_t>(job.w.columns);
-    auto* const packed = static_cast<std::byte*>(job.device.shared(Use::packed).reserve(job.gemm.packed_bytes(tokens, depth)));
+    auto* const packed =
+        static_cast<std::byte*>(job.device.shared(Use::packed).reserve(job.gemm.packed_bytes(tokens, depth)));
     const std::size_t tiles = divide_up(tokens, kTileTokens);
     job.device.reset_turns();
     job.device.pool().run([&](const Worker& worker) {

@@ -29,7 +29,8 @@ std::vector<Slice> split_rows(int rows, std::span<const Rank> ranks) {
 Matrix::Matrix(Format format, int rows, int columns, const Placement& placement)
     : format_(format), rows_(rows), columns_(columns), slices_(split_rows(rows, placement.ranks)) {
     for (Slice& slice : slices_) {
-        const std::size_t bytes = static_cast<std::size_t>(slice.row_count) * static_cast<std::size_t>(columns) * size_of(format);
+        const std::size_t bytes =
+            static_cast<std::size_t>(slice.row_count) * static_cast<std::size_t>(columns) * size_of(format);
         blocks_.emplace_back(bytes, placement.residence(slice.rank), placement.root);
         slice.data = static_cast<std::byte*>(blocks_.back().data());
     }
@@ -42,7 +43,8 @@ ExpertBank::ExpertBank(const Shape& shape, const Placement& placement) : shape_(
     const std::size_t element = size_of(shape.format);
     slices_.resize(experts * kParts * ranks_);
     for (std::size_t rank = 0; rank < ranks_; ++rank) {
-        const std::size_t up_bytes = static_cast<std::size_t>(up[rank].row_count) * static_cast<std::size_t>(shape.hidden) * element;
+        const std::size_t up_bytes =
+            static_cast<std::size_t>(up[rank].row_count) * static_cast<std::size_t>(shape.hidden) * element;
         const std::size_t down_bytes =
             static_cast<std::size_t>(down[rank].row_count) * static_cast<std::size_t>(shape.intermediate) * element;
         const std::size_t expert_bytes = 2 * up_bytes + down_bytes;

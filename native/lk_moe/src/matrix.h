@@ -30,7 +30,8 @@ struct MatrixView {
     // `count` rows of a slice, from its row `first`.
     Weights weights(const Slice& slice, int first, int count) const {
         const auto depth = static_cast<std::size_t>(columns);
-        return {slice.data + static_cast<std::size_t>(first) * row_bytes(), depth, static_cast<std::size_t>(count), depth};
+        return {slice.data + static_cast<std::size_t>(first) * row_bytes(), depth, static_cast<std::size_t>(count),
+                depth};
     }
 };
 

@@ -42,7 +42,8 @@ std::size_t round_up(std::size_t value, std::size_t step) { return (value + step
 // Address space that starts on a huge page, so that all but its end can be in huge pages.
 void* map_aligned(std::size_t bytes) {
     const std::size_t slack = bytes >= kHugePage ? kHugePage : 0;
-    void* mapped = mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* mapped =
+        mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) return nullptr;
     if (slack == 0) return mapped;
     const auto start = reinterpret_cast<std::uintptr_t>(mapped);

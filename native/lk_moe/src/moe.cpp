@@ -1,9 +1,9 @@
 // Routed experts, and the dense gated MLP as the case of one expert.
 //
-// Tokens are grouped by expert, so that each expert's weights are read once however many tokens share it. Two barriers: all
-// gate and up rows of all active experts (silu and the routing weight applied where they arise), then all down rows, where the
-// worker that owns a row of the output adds up all experts. Few tokens an expert: gemv, bound by reading the weights. Many:
-// packed activations and gemm; the second phase then packs behind a barrier of its own.
+// Tokens are grouped by expert, so that each expert's weights are read once however many tokens share it. Two barriers:
+// all gate and up rows of all active experts (silu and the routing weight applied where they arise), then all down
+// rows, where the worker that owns a row of the output adds up all experts. Few tokens an expert: gemv, bound by
+// reading the weights. Many: packed activations and gemm; the second phase then packs behind a barrier of its own.
 #include <algorithm>
 #include <cstring>
 
@@ -208,7 +208,8 @@ std::size_t gate_up_chunk(const Job& job, std::size_t rows, std::size_t workers)
 }
 
 void gate_up(const Job& job, const Worker& worker) {
-    const Slice& slice = job.experts.view(job.plan.groups[0].expert, Part::gate).slices[static_cast<std::size_t>(worker.rank)];
+    const Slice& slice =
+        job.experts.view(job.plan.groups[0].expert, Part::gate).slices[static_cast<std::size_t>(worker.rank)];
     const auto rows = static_cast<std::size_t>(slice.row_count);
     if (rows == 0) return;
     const std::size_t chunk = gate_up_chunk(job, rows, static_cast<std::size_t>(worker.rank_size));
@@ -233,7 +234,8 @@ void pack_activations(const Job& job) {
         const Tile& tile = job.plan.tiles[turn];
         if (job.by_gemv(tile)) continue;
         const std::size_t width = job.experts.intermediate;
-        job.gemm.pack({job.activations + tile.first * width, width}, tile.count, width, job.packed + job.plan.packed[turn]);
+        job.gemm.pack({job.activations + tile.first * width, width}, tile.count, width,
+                      job.packed + job.plan.packed[turn]);
     }
 }
 
@@ -261,7 +263,8 @@ void down_chunk(const Job& job, const Worker& worker, Chunk chunk) {
 }
 
 void down(const Job& job, const Worker& worker) {
-    const Slice& slice = job.experts.view(job.plan.groups[0].expert, Part::down).slices[static_cast<std::size_t>(worker.rank)];
+    const Slice& slice =
+        job.experts.view(job.plan.groups[0].expert, Part::down).slices[static_cast<std::size_t>(worker.rank)];
     const auto rows = static_cast<std::size_t>(slice.row_count);
     const auto workers = static_cast<std::size_t>(worker.rank_size);
     const std::size_t row_bytes = job.experts.intermediate * size_of(job.experts.format);
@@ -284,7 +287,8 @@ std::size_t place_packed(Plan& plan, const Gemm& gemm, std::size_t width) {
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < plan.tile_count; ++i) {
         plan.packed[i] = bytes;
-        if (plan.tiles[i].count > gemv_tokens_max(gemm)) bytes += round_up(gemm.packed_bytes(plan.tiles[i].count, width), 64);
+        if (plan.tiles[i].count > gemv_tokens_max(gemm))
+            bytes += round_up(gemm.packed_bytes(plan.tiles[i].count, width), 64);
     }
     return bytes;
 }

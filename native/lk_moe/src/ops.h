@@ -29,15 +29,16 @@ inline const Gemm& gemm_for(const Device& device, Format format, std::size_t ste
     return exact ? device.kernels().gemm_exact[index_of(format)] : device.kernels().gemm[index_of(format)];
 }
 
-// Up to so many tokens a product is taken by gemv, which then is faster than packing for gemm. Constants, not measured at the
-// start: where gemm rounds activations the result depends on them, and must not depend on how busy the machine was. Figures:
-// docs/perf/moe.md.
+// Up to so many tokens a product is taken by gemv, which then is faster than packing for gemm. Constants, not measured
+// at the start: where gemm rounds activations the result depends on them, and must not depend on how busy the machine
+// was. Figures: docs/perf/moe.md.
 inline std::size_t gemv_tokens_max(const Gemm& gemm) { return gemm.rounds_activations ? 5 : 2 * kGemvTokens; }
 
 // ---- rows.cpp: what touches each activation once ----
 void embed(Device& device, const MatrixView& table, const std::int32_t* ids, const Grid& y);
 void rms_norm(Device& device, const Grid& x, const float* weight, std::size_t width, float epsilon, const Grid& y);
-void rotary_angles(Device& device, const std::int32_t* positions, const float* frequencies, float scale, const Grid& cos_sin);
+void rotary_angles(Device& device, const std::int32_t* positions, const float* frequencies, float scale,
+                   const Grid& cos_sin);
 void rotate(Device& device, const Grid& x, std::size_t head_dim, const Grid& cos_sin, bool interleaved);
 void gather_rows(Device& device, const Grid& x, const std::int32_t* rows, const Grid& y);
 void argmax(Device& device, const Grid& x, std::int32_t* indices);
@@ -105,7 +106,8 @@ void route(Device& device, const Grid& x, const MatrixView& gate, const RouterVi
 
 // ---- shared ----
 
-// Calls body(first, last) for parts of [0, count), `grain` or more items each; on the caller alone if one part is enough.
+// Calls body(first, last) for parts of [0, count), `grain` or more items each; on the caller alone if one part is
+// enough.
 template <typename Body>
 void spread(Device& device, std::size_t count, std::size_t grain, const Body& body) {
     if (count <= grain || device.pool().size() == 1) {

@@ -39,7 +39,8 @@ bool pin(const std::vector<int>& cpus) {
 }
 
 std::int64_t now_nanos() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
 std::uint32_t* futex_word(std::atomic<std::uint32_t>& value) { return reinterpret_cast<std::uint32_t*>(&value); }
@@ -89,7 +90,8 @@ void Pool::join() {
         const int first = static_cast<int>(group) * kGroup;
         const int members = std::min(size() - first, kGroup) - (group == 0 ? 1 : 0);
         int spins = 0;
-        while (finished_[group].value.load(std::memory_order_acquire) != static_cast<std::uint32_t>(members)) relax(spins);
+        while (finished_[group].value.load(std::memory_order_acquire) != static_cast<std::uint32_t>(members))
+            relax(spins);
     }
 }
 

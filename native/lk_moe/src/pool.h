@@ -1,6 +1,8 @@
-// Persistent, pinned workers and the cheapest fork and join that we know: one store to start, one counter a group to end.
+// Persistent, pinned workers and the cheapest fork and join that we know: one store to start, one counter a group to
+// end.
 //
-// The thread that calls run() is worker 0. Workers spin between jobs and park on a futex after `park_micros` of idleness.
+// The thread that calls run() is worker 0. Workers spin between jobs and park on a futex after `park_micros` of
+// idleness.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -51,8 +53,8 @@ class Pool {
     // True if a worker could not be pinned.
     bool unpinned() const { return unpinned_.load(std::memory_order_relaxed); }
 
-    // Calls body(worker) on every worker, worker 0 being the caller, and returns when all have returned. The body must not
-    // throw. Not reentrant; one caller at a time.
+    // Calls body(worker) on every worker, worker 0 being the caller, and returns when all have returned. The body must
+    // not throw. Not reentrant; one caller at a time.
     template <typename Body>
     void run(const Body& body) {
         start([](const void* context, const Worker& worker) noexcept { (*static_cast<const Body*>(context))(worker); },

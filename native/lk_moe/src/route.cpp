@@ -6,8 +6,8 @@
 namespace lk {
 namespace {
 
-// Both scorings rise with the logit, so the best logits are the best scores, also where the scores have underflowed. NaN
-// is never better; a row that has one gets weights that tell, unless its experts can do without (sigmoid).
+// Both scorings rise with the logit, so the best logits are the best scores, also where the scores have underflowed.
+// NaN is never better; a row that has one gets weights that tell, unless its experts can do without (sigmoid).
 bool beats(float a, float b) { return a > b || (std::isnan(b) && !std::isnan(a)); }
 
 // Inserts in falling order; an equal logit goes behind, so ties stay with the lower expert.

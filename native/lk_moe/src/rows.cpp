@@ -23,12 +23,14 @@ void rms_norm(Device& device, const Grid& x, const float* weight, std::size_t wi
     const auto norm = device.kernels().rms_norm;
     spread(device, x.rows, rows_worth(x.columns), [&](std::size_t first, std::size_t last) {
         for (std::size_t t = first; t < last; ++t) {
-            for (std::size_t at = 0; at < x.columns; at += width) norm(x.row(t) + at, weight, epsilon, y.row(t) + at, width);
+            for (std::size_t at = 0; at < x.columns; at += width)
+                norm(x.row(t) + at, weight, epsilon, y.row(t) + at, width);
         }
     });
 }
 
-void rotary_angles(Device& device, const std::int32_t* positions, const float* frequencies, float scale, const Grid& cos_sin) {
+void rotary_angles(Device& device, const std::int32_t* positions, const float* frequencies, float scale,
+                   const Grid& cos_sin) {
     // A sine and a cosine cost as much as some twenty elements of a norm.
     const std::size_t pairs = cos_sin.columns / 2;
     spread(device, cos_sin.rows, rows_worth(pairs * 20), [&](std::size_t first, std::size_t last) {

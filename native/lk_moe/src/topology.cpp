@@ -111,7 +111,8 @@ void read_nodes(const std::string& root, const std::vector<int>& usable, Topolog
         topology.warnings.push_back("no NUMA nodes in sysfs: the machine counts as one node");
         topology.nodes.push_back(Node{});
     } else {
-        topology.warnings.push_back("cpus " + format_cpu_list(homeless) + " belong to no NUMA node: they count to node " +
+        topology.warnings.push_back("cpus " + format_cpu_list(homeless) +
+                                    " belong to no NUMA node: they count to node " +
                                     std::to_string(topology.nodes.front().id));
     }
     Node& first = topology.nodes.front();

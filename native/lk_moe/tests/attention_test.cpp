@@ -12,19 +12,23 @@ struct Shape {
 
 // A batch of sequences over a shuffled page table, and the cache behind it.
 struct Cache {
-    Cache(lk_dtype type, const Shape& shape, const std::vector<int>& rows, const std::vector<int>& lengths, Random& random)
+    Cache(lk_dtype type, const Shape& shape, const std::vector<int>& rows, const std::vector<int>& lengths,
+          Random& random)
         : type(type), shape(shape), rows(rows), lengths(lengths) {
         starts.push_back(0);
         for (const int count : rows) starts.push_back(starts.back() + count);
-        for (const int length : lengths) per_sequence = std::max(per_sequence, (length + shape.page_size - 1) / shape.page_size);
+        for (const int length : lengths)
+            per_sequence = std::max(per_sequence, (length + shape.page_size - 1) / shape.page_size);
         const int pages = per_sequence * static_cast<int>(lengths.size()) + 3;
         std::vector<int32_t> order(static_cast<std::size_t>(pages));
         std::iota(order.begin(), order.end(), 0);
-        for (int i = pages - 1; i > 0; --i) std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(random.below(i + 1))]);
+        for (int i = pages - 1; i > 0; --i)
+            std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(random.below(i + 1))]);
         tables.assign(order.begin(), order.begin() + per_sequence * static_cast<int>(lengths.size()));
 
         slots = pages * shape.page_size;
-        const std::size_t count = static_cast<std::size_t>(slots) * static_cast<std::size_t>(shape.kv_heads * shape.head_dim);
+        const std::size_t count =
+            static_cast<std::size_t>(slots) * static_cast<std::size_t>(shape.kv_heads * shape.head_dim);
         keys.resize(count * bytes_of(type));
         values.resize(count * bytes_of(type));
         // What no sequence owns is poison.
@@ -40,10 +44,13 @@ struct Cache {
                 shape.page_size, shape.kv_heads, shape.head_dim, 0};
     }
     lk_attention_batch batch() const {
-        return {starts.data(), lengths.data(), tables.data(), per_sequence, static_cast<int32_t>(lengths.size()), per_sequence};
+        return {starts.data(), lengths.data(), tables.data(), per_sequence, static_cast<int32_t>(lengths.size()),
+                per_sequence};
     }
     int slot(int sequence, int position) const {
-        return tables[static_cast<std::size_t>(sequence * per_sequence + position / shape.page_size)] * shape.page_size + position % shape.page_size;
+        return tables[static_cast<std::size_t>(sequence * per_sequence + position / shape.page_size)] *
+                   shape.page_size +
+               position % shape.page_size;
     }
 
     lk_dtype type;
@@ -76,8 +83,8 @@ std::vector<Floats> fill(lk_device* device, Cache& cache, Random& random) {
     return all;
 }
 
-void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vector<int>& rows, const std::vector<int>& lengths,
-           int window, Random& random) {
+void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vector<int>& rows,
+           const std::vector<int>& lengths, int window, Random& random) {
     Cache cache(type, shape, rows, lengths, random);
     const std::vector<Floats> past = fill(device, cache, random);
     const int total = cache.starts.back();
@@ -103,7 +110,8 @@ void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vect
                 std::vector<double> scores;
                 for (int p = first; p <= position; ++p) {
                     double sum = 0;
-                    for (int d = 0; d < shape.head_dim; ++d) sum += static_cast<double>(q.at(row, h * shape.head_dim + d)) * k.at(p, kv + d);
+                    for (int d = 0; d < shape.head_dim; ++d)
+                        sum += static_cast<double>(q.at(row, h * shape.head_dim + d)) * k.at(p, kv + d);
                     scores.push_back(sum * scale);
                 }
                 const double largest = *std::max_element(scores.begin(), scores.end());
@@ -111,7 +119,8 @@ void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vect
                 for (double& score : scores) sum += score = std::exp(score - largest);
                 for (int d = 0; d < shape.head_dim; ++d) {
                     double expected = 0;
-                    for (int p = first; p <= position; ++p) expected += scores[static_cast<std::size_t>(p - first)] / sum * v.at(p, kv + d);
+                    for (int p = first; p <= position; ++p)
+                        expected += scores[static_cast<std::size_t>(p - first)] / sum * v.at(p, kv + d);
                     ASSERT_NEAR(y.at(row, h * shape.head_dim + d), expected, 1e-5)
                         << "sequence " << s << " position " << position << " head " << h << " window " << window;
                 }

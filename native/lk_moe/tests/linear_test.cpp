@@ -37,8 +37,8 @@ void check(lk_device* device, lk_dtype type, int tokens, int rows, int columns, 
             double expected = w.dot(r, x.values.data() + t * x.stride);
             if (biased) expected += bias[static_cast<std::size_t>(r)];
             if (accumulate) expected += before.at(t, r);
-            ASSERT_NEAR(y.at(t, r), expected, bound) << "type " << type << " t " << t << " r " << r << " of " << tokens << "x"
-                                                     << rows << "x" << columns;
+            ASSERT_NEAR(y.at(t, r), expected, bound)
+                << "type " << type << " t " << t << " r " << r << " of " << tokens << "x" << rows << "x" << columns;
         }
         for (int r = rows; t + 1 < tokens && r < y.stride; ++r) ASSERT_EQ(y.at(t, r), before.at(t, r)) << "outside y";
     }
@@ -85,9 +85,11 @@ TEST_P(LinearTest, Lets_not_a_number_through) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, LinearTest, ::testing::Values(Shape{1, false}, Shape{2, false}, Shape{5, false}, Shape{4, true}),
+INSTANTIATE_TEST_SUITE_P(Devices, LinearTest,
+                         ::testing::Values(Shape{1, false}, Shape{2, false}, Shape{5, false}, Shape{4, true}),
                          [](const auto& info) {
-                             return std::to_string(info.param.threads) + (info.param.sockets ? "_on_two_sockets" : "_threads");
+                             return std::to_string(info.param.threads) +
+                                    (info.param.sockets ? "_on_two_sockets" : "_threads");
                          });
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Machines that do not exist: folders that stand before /sys and /proc, with what the kernel would say there, cut down to the
-// files that topology.cpp, cgroup.cpp and memory.cpp read. Each is written once a process and removed at its end.
+// Machines that do not exist: folders that stand before /sys and /proc, with what the kernel would say there, cut down
+// to the files that topology.cpp, cgroup.cpp and memory.cpp read. Each is written once a process and removed at its
+// end.
 #pragma once
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ class Machine {
     void node(int id, int package, const std::vector<int>& cpus, int gibibytes) const {
         const std::string at = "sys/devices/system/node/node" + std::to_string(id);
         write(at + "/cpulist", format_cpu_list(cpus));
-        write(at + "/meminfo", "Node " + std::to_string(id) + " MemTotal:       " + std::to_string(gibibytes << 20) + " kB");
+        write(at + "/meminfo",
+              "Node " + std::to_string(id) + " MemTotal:       " + std::to_string(gibibytes << 20) + " kB");
         for (const int cpu : cpus) this->cpu(cpu, package, {cpu}, cpus);
     }
 
@@ -51,8 +53,8 @@ class Machine {
 
     void allow(const std::string& cpus, const std::string& online, const std::string& memories) const {
         write("sys/devices/system/cpu/online", online);
-        write("proc/thread-self/status",
-              "Name:\ttest\nCpus_allowed_list:\t" + cpus + (memories.empty() ? "" : "\nMems_allowed_list:\t" + memories));
+        write("proc/thread-self/status", "Name:\ttest\nCpus_allowed_list:\t" + cpus +
+                                             (memories.empty() ? "" : "\nMems_allowed_list:\t" + memories));
     }
 
     void memory(int gibibytes) const {

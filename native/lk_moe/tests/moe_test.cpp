@@ -18,10 +18,12 @@ std::vector<double> forward(const Expert& expert, const float* x, int hidden, in
     std::vector<float> inner(static_cast<std::size_t>(intermediate));
     for (int i = 0; i < intermediate; ++i) {
         const double gate = dot(expert.gate.data() + i * hidden, x, hidden);
-        inner[static_cast<std::size_t>(i)] = static_cast<float>(gate / (1 + std::exp(-gate)) * dot(expert.up.data() + i * hidden, x, hidden));
+        inner[static_cast<std::size_t>(i)] =
+            static_cast<float>(gate / (1 + std::exp(-gate)) * dot(expert.up.data() + i * hidden, x, hidden));
     }
     std::vector<double> y(static_cast<std::size_t>(hidden));
-    for (int i = 0; i < hidden; ++i) y[static_cast<std::size_t>(i)] = dot(expert.down.data() + i * intermediate, inner.data(), intermediate);
+    for (int i = 0; i < hidden; ++i)
+        y[static_cast<std::size_t>(i)] = dot(expert.down.data() + i * intermediate, inner.data(), intermediate);
     return y;
 }
 
@@ -31,7 +33,8 @@ struct Shape {
 
 struct Bank {
     Bank(lk_device* device, lk_dtype type, const Shape& shape, Random& random) : shape(shape), type(type) {
-        const lk_experts_config config{sizeof(lk_experts_config), type, shape.experts, shape.k, shape.hidden, shape.intermediate};
+        const lk_experts_config config{sizeof(lk_experts_config), type, shape.experts, shape.k, shape.hidden,
+                                       shape.intermediate};
         lk_experts* made = nullptr;
         ok(lk_experts_create(device, &config, &made));
         handle.reset(made);
@@ -79,7 +82,8 @@ class MoeTest : public ::testing::TestWithParam<Pool> {
     }
 };
 
-void check(lk_device* device, const Bank& bank, const std::vector<int32_t>& ids, int tokens, double bound, Random& random) {
+void check(lk_device* device, const Bank& bank, const std::vector<int32_t>& ids, int tokens, double bound,
+           Random& random) {
     const Shape& s = bank.shape;
     Floats x(tokens, s.hidden, s.hidden + 2), y(tokens, s.hidden, s.hidden + 3), weights(tokens, s.k);
     x.fill(random);
@@ -95,13 +99,16 @@ void check(lk_device* device, const Bank& bank, const std::vector<int32_t>& ids,
         for (int i = 0; i < s.k; ++i) {
             const int32_t id = ids[static_cast<std::size_t>(t * s.k + i)];
             if (id < 0) continue;
-            const auto part = forward(bank.experts[static_cast<std::size_t>(id)], x.values.data() + t * x.stride, s.hidden, s.intermediate);
+            const auto part = forward(bank.experts[static_cast<std::size_t>(id)], x.values.data() + t * x.stride,
+                                      s.hidden, s.intermediate);
             for (std::size_t h = 0; h < part.size(); ++h) expected[h] += part[h] * weights.at(t, i);
         }
         for (int h = 0; h < s.hidden; ++h) {
-            ASSERT_NEAR(y.at(t, h), expected[static_cast<std::size_t>(h)], bound) << "token " << t << " of " << tokens << " at " << h;
+            ASSERT_NEAR(y.at(t, h), expected[static_cast<std::size_t>(h)], bound)
+                << "token " << t << " of " << tokens << " at " << h;
         }
-        for (int h = s.hidden; t + 1 < tokens && h < y.stride; ++h) ASSERT_EQ(y.at(t, h), before.at(t, h)) << "outside y";
+        for (int h = s.hidden; t + 1 < tokens && h < y.stride; ++h)
+            ASSERT_EQ(y.at(t, h), before.at(t, h)) << "outside y";
     }
 }
 
@@ -111,7 +118,8 @@ std::vector<int32_t> distinct(int tokens, const Shape& shape, Random& random) {
         std::vector<int32_t> all(static_cast<std::size_t>(shape.experts));
         for (int e = 0; e < shape.experts; ++e) all[static_cast<std::size_t>(e)] = e;
         for (int i = 0; i < shape.k; ++i) {
-            std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i + random.below(shape.experts - i))]);
+            std::swap(all[static_cast<std::size_t>(i)],
+                      all[static_cast<std::size_t>(i + random.below(shape.experts - i))]);
             ids.push_back(all[static_cast<std::size_t>(i)]);
         }
     }
@@ -161,7 +169,8 @@ TEST_P(MoeTest, Lets_not_a_number_through_to_its_token_only) {
         weights.fill(random);
         x.at(1, 5) = std::nanf("");
         auto ids = distinct(tokens, shape, random);
-        const lk_tensor xt = x.tensor(), yt = y.tensor(), wt = weights.tensor(), it{ids.data(), 2, tokens, 2, LK_I32, 0};
+        const lk_tensor xt = x.tensor(), yt = y.tensor(), wt = weights.tensor(),
+                        it{ids.data(), 2, tokens, 2, LK_I32, 0};
         ok(lk_moe(device.get(), bank.handle.get(), &xt, &it, &wt, &yt));
         for (int t = 0; t < tokens; ++t) {
             for (int h = 0; h < 32; ++h) ASSERT_EQ(std::isnan(y.at(t, h)), t == 1);
@@ -187,7 +196,8 @@ TEST_P(MoeTest, A_dense_mlp_adds_to_y) {
         for (const lk_dtype type : {LK_F32, LK_BF16}) {
             for (const int tokens : {1, 3, 33, 200}) {
                 const int hidden = 70, intermediate = 90;
-                Weight gate(device.get(), type, intermediate, hidden, random, 0.12f), up(device.get(), type, intermediate, hidden, random, 0.12f);
+                Weight gate(device.get(), type, intermediate, hidden, random, 0.12f),
+                    up(device.get(), type, intermediate, hidden, random, 0.12f);
                 Weight down(device.get(), type, hidden, intermediate, random, 0.12f);
                 Floats x(tokens, hidden), y(tokens, hidden);
                 x.fill(random);
@@ -199,7 +209,8 @@ TEST_P(MoeTest, A_dense_mlp_adds_to_y) {
                 for (int t = 0; t < tokens; ++t) {
                     const auto expected = forward(expert, x.values.data() + t * hidden, hidden, intermediate);
                     for (int h = 0; h < hidden; ++h) {
-                        ASSERT_NEAR(y.at(t, h), before.at(t, h) + expected[static_cast<std::size_t>(h)], exact || type == LK_F32 ? 3e-5 : 3e-2);
+                        ASSERT_NEAR(y.at(t, h), before.at(t, h) + expected[static_cast<std::size_t>(h)],
+                                    exact || type == LK_F32 ? 3e-5 : 3e-2);
                     }
                 }
             }
@@ -207,9 +218,11 @@ TEST_P(MoeTest, A_dense_mlp_adds_to_y) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, MoeTest, ::testing::Values(Pool{1, false}, Pool{2, false}, Pool{5, false}, Pool{4, true}),
+INSTANTIATE_TEST_SUITE_P(Devices, MoeTest,
+                         ::testing::Values(Pool{1, false}, Pool{2, false}, Pool{5, false}, Pool{4, true}),
                          [](const auto& info) {
-                             return std::to_string(info.param.threads) + (info.param.sockets ? "_on_two_sockets" : "_threads");
+                             return std::to_string(info.param.threads) +
+                                    (info.param.sockets ? "_on_two_sockets" : "_threads");
                          });
 
 }  // namespace

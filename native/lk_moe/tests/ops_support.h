@@ -122,7 +122,10 @@ struct Floats {
 // A weight and what it holds.
 struct Weight {
     Weight(lk_device* device, lk_dtype type, int rows, int columns, Random& random, float scale = 1)
-        : rows(rows), columns(columns), type(type), values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns)) {
+        : rows(rows),
+          columns(columns),
+          type(type),
+          values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns)) {
         for (float& value : values) value = keep(type, random.uniform(-scale, scale));
         lk_matrix* made = nullptr;
         ok(lk_matrix_create(device, type, rows, columns, &made));
@@ -139,7 +142,9 @@ struct Weight {
                   static_cast<std::size_t>(slice.row_count) * static_cast<std::size_t>(columns));
         }
     }
-    const float* row(int index) const { return values.data() + static_cast<std::size_t>(index) * static_cast<std::size_t>(columns); }
+    const float* row(int index) const {
+        return values.data() + static_cast<std::size_t>(index) * static_cast<std::size_t>(columns);
+    }
     double dot(int index, const float* x) const {
         double sum = 0;
         for (int i = 0; i < columns; ++i) sum += static_cast<double>(row(index)[i]) * x[i];
@@ -152,8 +157,8 @@ struct Weight {
     MatrixPointer matrix;
 };
 
-// Error bounds: f32 sums of n terms of size one; activations rounded to bf16 are wrong by up to 2^-8 of each term, which the square
-// root of n such errors makes, with a wide margin, 2 * 2^-8 * sqrt(n).
+// Error bounds: f32 sums of n terms of size one; activations rounded to bf16 are wrong by up to 2^-8 of each term,
+// which the square root of n such errors makes, with a wide margin, 2 * 2^-8 * sqrt(n).
 inline double bound_exact(int depth) { return 4e-7 * depth + 1e-5; }
 inline double bound_rounded(int depth) { return 4.0 / 512 * std::sqrt(depth) + 1e-4; }
 

@@ -11,7 +11,9 @@
 namespace lk::testing {
 namespace {
 
-ThreadPlan plan_of(int threads) { return plan_threads(read_topology(one_node().root()), {.threads = threads, .cores = {}}); }
+ThreadPlan plan_of(int threads) {
+    return plan_threads(read_topology(one_node().root()), {.threads = threads, .cores = {}});
+}
 
 void wait_until(const std::function<bool()>& holds) {
     // A bound for a broken pool, not a measure: any machine gets there.
@@ -67,7 +69,8 @@ TEST_P(PoolTest, Turns_are_taken_once_each) {
     for (int round = 1; round <= 20; ++round) {
         turns.reset();
         pool.run([&](const Worker&) {
-            for (std::uint32_t turn; (turn = turns.take()) < taken.size();) taken[turn].fetch_add(1, std::memory_order_relaxed);
+            for (std::uint32_t turn; (turn = turns.take()) < taken.size();)
+                taken[turn].fetch_add(1, std::memory_order_relaxed);
         });
         for (const auto& count : taken) ASSERT_EQ(count.load(), round);
     }

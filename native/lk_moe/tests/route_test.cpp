@@ -57,7 +57,8 @@ TEST(RouteTest, Keeps_the_best_by_falling_weight) {
                         for (int i = 0; i < k; ++i) {
                             const int expected = order[static_cast<std::size_t>(i)];
                             ASSERT_EQ(routed.id(t, i), expected);
-                            ASSERT_NEAR(routed.weights.at(t, i), score(x, t, expected, scoring) / (renormalize ? sum : 1), 1e-6);
+                            ASSERT_NEAR(routed.weights.at(t, i),
+                                        score(x, t, expected, scoring) / (renormalize ? sum : 1), 1e-6);
                         }
                     }
                 }

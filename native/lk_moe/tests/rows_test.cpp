@@ -63,12 +63,15 @@ TEST_P(RowsTest, Rotates_pairs_of_both_kinds) {
             ok(lk_rotate(device_.get(), &xt, dim, &at, interleaved));
             for (int t = 0; t < rows; ++t) {
                 for (int i = 0; i < rotated / 2; ++i) {
-                    const float product = static_cast<float>(positions[static_cast<std::size_t>(t)]) * frequencies[static_cast<std::size_t>(i)];
-                    const double c = 1.25 * std::cos(static_cast<double>(product)), s = 1.25 * std::sin(static_cast<double>(product));
+                    const float product = static_cast<float>(positions[static_cast<std::size_t>(t)]) *
+                                          frequencies[static_cast<std::size_t>(i)];
+                    const double c = 1.25 * std::cos(static_cast<double>(product)),
+                                 s = 1.25 * std::sin(static_cast<double>(product));
                     ASSERT_NEAR(angles.at(t, i), c, 1e-6);
                     ASSERT_NEAR(angles.at(t, rotated / 2 + i), s, 1e-6);
                     for (int h = 0; h < heads; ++h) {
-                        const int a = h * dim + (interleaved ? 2 * i : i), b = h * dim + (interleaved ? 2 * i + 1 : i + rotated / 2);
+                        const int a = h * dim + (interleaved ? 2 * i : i),
+                                  b = h * dim + (interleaved ? 2 * i + 1 : i + rotated / 2);
                         ASSERT_NEAR(x.at(t, a), before.at(t, a) * c - before.at(t, b) * s, 1e-5);
                         ASSERT_NEAR(x.at(t, b), before.at(t, b) * c + before.at(t, a) * s, 1e-5);
                     }

@@ -134,7 +134,8 @@ TEST(TopologyTest, Obeys_the_cpuset_and_the_quota_of_version_2) {
     EXPECT_DOUBLE_EQ(t.cpu_quota, 1.5);
     EXPECT_EQ(t.memory_limit, std::uint64_t{8} << 30);
     EXPECT_EQ(plan_threads(t, {}).seats.size(), 1u);
-    EXPECT_EQ(memory_free_now(machine.root()), std::uint64_t{6} << 30) << "file cache is dropped before anybody is killed";
+    EXPECT_EQ(memory_free_now(machine.root()), std::uint64_t{6} << 30)
+        << "file cache is dropped before anybody is killed";
 }
 
 TEST(TopologyTest, Obeys_version_1_and_offline_cpus) {

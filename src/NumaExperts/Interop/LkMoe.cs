@@ -38,10 +38,12 @@ internal static unsafe partial class LkMoe
     public static partial LkStatus DeviceParked(DeviceHandle device, out int workers);
 
     [LibraryImport(Library, EntryPoint = "lk_bandwidth")]
-    public static partial LkStatus Bandwidth(DeviceHandle device, int millis, double* rates, int capacity, out int ranks);
+    public static partial LkStatus Bandwidth(
+        DeviceHandle device, int millis, double* rates, int capacity, out int ranks);
 
     [LibraryImport(Library, EntryPoint = "lk_buffer_create")]
-    public static partial LkStatus BufferCreate(DeviceHandle device, ulong bytes, out BufferHandle buffer, out nint address);
+    public static partial LkStatus BufferCreate(
+        DeviceHandle device, ulong bytes, out BufferHandle buffer, out nint address);
 
     [LibraryImport(Library, EntryPoint = "lk_buffer_destroy")]
     public static partial void BufferDestroy(nint buffer);
@@ -60,7 +62,8 @@ internal static unsafe partial class LkMoe
     public static partial LkStatus MatrixSlice(MatrixHandle matrix, int index, out LkSlice slice);
 
     [LibraryImport(Library, EntryPoint = "lk_experts_create")]
-    public static partial LkStatus ExpertsCreate(DeviceHandle device, in LkExpertsConfig config, out ExpertsHandle experts);
+    public static partial LkStatus ExpertsCreate(
+        DeviceHandle device, in LkExpertsConfig config, out ExpertsHandle experts);
 
     [LibraryImport(Library, EntryPoint = "lk_experts_destroy")]
     public static partial void ExpertsDestroy(nint experts);
@@ -97,7 +100,13 @@ internal static unsafe partial class LkMoe
 
     [LibraryImport(Library, EntryPoint = "lk_attention")]
     public static partial LkStatus Attention(
-        DeviceHandle device, in LkTensor q, in LkKvLayer cache, in LkAttentionBatch batch, float scale, int window, in LkTensor y);
+        DeviceHandle device,
+        in LkTensor q,
+        in LkKvLayer cache,
+        in LkAttentionBatch batch,
+        float scale,
+        int window,
+        in LkTensor y);
 
     [LibraryImport(Library, EntryPoint = "lk_gated_mlp")]
     public static partial LkStatus GatedMlp(
@@ -124,5 +133,10 @@ internal static unsafe partial class LkMoe
 
     [LibraryImport(Library, EntryPoint = "lk_moe")]
     public static partial LkStatus Moe(
-        DeviceHandle device, ExpertsHandle bank, in LkTensor x, in LkTensor experts, in LkTensor weights, in LkTensor y);
+        DeviceHandle device,
+        ExpertsHandle bank,
+        in LkTensor x,
+        in LkTensor experts,
+        in LkTensor weights,
+        in LkTensor y);
 }

@@ -22,12 +22,13 @@ internal static class NativeLibraryCheck
             var version = LkMoe.AbiVersion();
             return version == LkMoe.AbiVersionExpected
                 ? null
-                : $"liblk_moe.so has ABI version {version} and {LkMoe.AbiVersionExpected} is needed: rebuild, or install both from one release";
+                : $"liblk_moe.so has ABI version {version} and {LkMoe.AbiVersionExpected} is needed: rebuild, or install "
+                    + "both from one release";
         }
         catch (DllNotFoundException failure)
         {
-            return $"liblk_moe.so was not found in {AppContext.BaseDirectory}, or cannot be loaded there: build with cmake and a "
-                + $"C++20 compiler at hand, or install the whole release ({failure.Message.Split('\n')[0].Trim()})";
+            return $"liblk_moe.so was not found in {AppContext.BaseDirectory}, or cannot be loaded there: build with cmake "
+                + $"and a C++20 compiler at hand, or install the whole release ({failure.Message.Split('\n')[0].Trim()})";
         }
         catch (Exception failure) when (failure is EntryPointNotFoundException or BadImageFormatException)
         {

@@ -42,10 +42,10 @@ public sealed class AbiTests
         var header = File.ReadAllText(Path.Combine(Repository.Root, "native/lk_moe/include/lk_moe.h"));
         var mirror = File.ReadAllText(Path.Combine(Repository.Root, "src/NumaExperts/Interop/LkMoe.cs"));
 
-        var exported = Regex.Matches(header, @"^LK_API [\w\s\*]*?\b(lk_\w+)\(", RegexOptions.Multiline).Select(m => m.Groups[1].Value);
-        var imported = Regex.Matches(mirror, @"EntryPoint = ""(lk_\w+)""").Select(m => m.Groups[1].Value);
+        var exported = Regex.Matches(header, @"^LK_API [\w\s\*]*?\b(lk_\w+)\(", RegexOptions.Multiline);
+        var imported = Regex.Matches(mirror, @"EntryPoint = ""(lk_\w+)""");
 
-        Assert.Equal(exported, imported);
+        Assert.Equal(exported.Select(match => match.Groups[1].Value), imported.Select(match => match.Groups[1].Value));
     }
 
     [Fact]
@@ -59,7 +59,8 @@ public sealed class AbiTests
     [Fact]
     public unsafe void A_failure_carries_the_sentence_of_the_library()
     {
-        var failure = Assert.Throws<LkException>(() => LkException.ThrowIfFailed(LkMoe.TopologyDescribe(null, null, 5, out _)));
+        var failure = Assert.Throws<LkException>(
+            () => LkException.ThrowIfFailed(LkMoe.TopologyDescribe(null, null, 5, out _)));
 
         Assert.Equal(LkStatus.InvalidArgument, failure.Status);
         Assert.Contains("text must be set", failure.Message, StringComparison.Ordinal);
