@@ -31,8 +31,8 @@ internal static class MemoryBudget
         StepSecondsMax = settings.WatchdogSeconds ?? new EngineOptions().StepSecondsMax,
     };
 
-    /// <summary>The engine's limits, or the complaint that the model does not fit.</summary>
-    public static EngineLimits Limits(
+    /// <summary>The engine's limits and what they take, or the complaint that the model does not fit.</summary>
+    public static (EngineLimits Limits, MemoryPlan Plan) Make(
         ModelSpec spec, ModelCounts counts, DType weightType, DType cacheType, ServeSettings settings,
         EnvironmentVariables environment, long bytesFree)
     {
@@ -57,6 +57,6 @@ internal static class MemoryBudget
 
         // A size in bytes that was asked for is taken as it is, even where it is more than the engine would take by itself.
         options = environment.KvCacheBytes is null ? options : options with { KvTokens = plan.CachedTokens };
-        return EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, plan.CacheBytes);
+        return (EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, plan.CacheBytes), plan);
     }
 }

@@ -7,6 +7,7 @@ using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Generation;
 using LsglangSharp.Runtime.Layers;
 using LsglangSharp.Runtime.Models;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Scheduling;
 using LsglangSharp.Runtime.Text;
@@ -26,6 +27,7 @@ internal sealed class ServingModel : IDisposable
     private readonly Engine _engine;
     private readonly Tokenizer? _tokenizer;
     private readonly DType _cacheType;
+    private readonly MemoryPlan _memory;
 
     private ServingModel(
         ModelFolder folder, ServeSettings settings, EnvironmentVariables environment, CpuDevice device, Tokenizer? tokenizer,
@@ -39,7 +41,7 @@ internal sealed class ServingModel : IDisposable
         WeightType = ComputeType.Of(settings.Dtype, folder.Spec.CheckpointType);
         _cacheType = ComputeType.OfCache(settings.KvCacheDtype);
 
-        var limits = MemoryBudget.Limits(folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);
+        (var limits, _memory) = MemoryBudget.Make(folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);
         var forward = Bind(limits, environment, display);
         _engine = new Engine(
             new AttachedForward(forward, device),
@@ -152,9 +154,10 @@ internal sealed class ServingModel : IDisposable
             + $"{Units.Parameters(Counts.Active)} active, {WeightType.ToString().ToLowerInvariant()}");
         screen.WriteLine($"  processor   {_device.Description.Isa}, {_device.Description.Threads} threads on "
             + string.Join(", ", _device.Description.Ranks.Select(rank => $"node {rank.Node} (cores {rank.Cpus})")));
-        screen.WriteLine($"  KV cache    {facts.KvTokens:N0} tokens in pages of {facts.PageSize}, "
-            + $"{Units.Bytes(facts.KvTokens * Counts.KvBytesPerToken(_cacheType))} as {_cacheType.ToString().ToLowerInvariant()}; "
-            + $"context {facts.ContextLength:N0}");
+        screen.WriteLine($"  context     {Units.Count(facts.ContextLength)} tokens; {Units.Count(facts.KvTokens)} in the cache, as "
+            + $"{_cacheType.ToString().ToLowerInvariant()} in pages of {facts.PageSize}");
+        screen.WriteLine($"  memory      {Units.Bytes(_memory.WeightBytes)} weights, {Units.Bytes(_memory.CacheBytes)} cache, "
+            + $"{Units.Bytes(_memory.ScratchBytes)} activations at most; {Units.Bytes(_memory.BytesAvailable)} were available");
         foreach (var warning in _device.Description.Warnings)
         {
             screen.WriteLine($"  warning     {warning}");

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Globalization;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
@@ -44,17 +43,6 @@ public sealed record MemoryPlan(
             request.BytesAvailable);
         return plan with { CachedTokens = Tokens(plan, request) };
     }
-
-    /// <summary>A table for the log.</summary>
-    public ImmutableArray<string> Lines() =>
-    [
-        $"weights      {Units.Bytes(WeightBytes),10}" +
-            (ExpertWeightBytes == 0 ? "" : $"  ({Units.Bytes(ExpertWeightBytes)} of them experts)"),
-        $"activations  {Units.Bytes(ScratchBytes),10}",
-        $"cache        {Units.Bytes(CacheBytes),10}  ({Units.Count(CachedTokens)} tokens of " +
-            $"{Units.Count(CacheBytesPerToken)} bytes)",
-        $"available    {Units.Bytes(BytesAvailable),10}",
-    ];
 
     private static int Tokens(MemoryPlan plan, MemoryRequest request)
     {

@@ -8,8 +8,10 @@ public static class Units
         ? FormattableString.Invariant($"{bytes / (double)(1 << 30):0.00} GiB")
         : FormattableString.Invariant($"{bytes / (double)(1 << 20):0.00} MiB");
 
-    /// <summary>"34.3 GB/s": powers of 1000, as disks and memory are quoted.</summary>
-    public static string Rate(double bytesPerSecond) => FormattableString.Invariant($"{bytesPerSecond / 1e9:0.0} GB/s");
+    /// <summary>"34.3 GB/s"; "120 MB/s" below one: powers of 1000, as disks and memory are quoted.</summary>
+    public static string Rate(double bytesPerSecond) => bytesPerSecond >= 1e9
+        ? FormattableString.Invariant($"{bytesPerSecond / 1e9:0.0} GB/s")
+        : FormattableString.Invariant($"{bytesPerSecond / 1e6:0} MB/s");
 
     /// <summary>"1,048,576"</summary>
     public static string Count(long count) => FormattableString.Invariant($"{count:#,0}");

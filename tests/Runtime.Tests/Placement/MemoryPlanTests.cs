@@ -131,19 +131,4 @@ public sealed class MemoryPlanTests
 
         Assert.Equal(112, plan.CachedTokens);
     }
-
-    [Fact]
-    public void The_table_names_every_share()
-    {
-        var plan = new MemoryPlan(3 * Gib, 5 * Gib, Gib / 4, 1 << 20, 2048, 24 * Gib);
-
-        Assert.Equal(
-            """
-            weights        8.00 GiB  (5.00 GiB of them experts)
-            activations  256.00 MiB
-            cache          2.00 GiB  (2,048 tokens of 1,048,576 bytes)
-            available     24.00 GiB
-            """.ReplaceLineEndings("\n"),
-            string.Join('\n', plan.Lines()));
-    }
 }

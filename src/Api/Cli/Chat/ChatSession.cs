@@ -169,7 +169,9 @@ internal sealed class ChatSession(ChatClient client, string model, TextWriter sc
 
     private void Show(AnswerPiece piece, StringBuilder content, ref bool thinking)
     {
-        if (!string.IsNullOrEmpty(piece.Reasoning))
+        // Models that do not think now send an empty thought: nothing to show, and no lines to skip for it.
+        var thought = thinking ? piece.Reasoning : piece.Reasoning?.TrimStart();
+        if (!string.IsNullOrEmpty(thought))
         {
             if (!thinking)
             {
@@ -177,7 +179,7 @@ internal sealed class ChatSession(ChatClient client, string model, TextWriter sc
                 thinking = true;
             }
 
-            screen.Write(piece.Reasoning);
+            screen.Write(thought);
         }
 
         if (!string.IsNullOrEmpty(piece.Content))
