@@ -112,8 +112,12 @@ std::size_t gemv_chunk_rows(std::size_t rows, std::size_t row_bytes, std::size_t
 
 std::size_t gemm_chunk_rows(std::size_t rows, std::size_t tiles, std::size_t workers) {
     constexpr std::size_t kChunkRowsMax = 4 * kGemmRows;
+    // Whole panels are cheapest, unless there are too few of them to go round.
+    constexpr std::size_t kLeast = kSliceRows;
+    const std::size_t panels = divide_up(rows, kGemmRows) * tiles;
+    const std::size_t step = panels >= 2 * workers ? kGemmRows : kLeast;
     const std::size_t fair = divide_up(rows * tiles, workers * 4);
-    return std::clamp(round_up(std::min(fair, rows), kGemmRows), kGemmRows, kChunkRowsMax);
+    return std::clamp(round_up(std::min(fair, rows), step), step, kChunkRowsMax);
 }
 
 void linear(Device& device, const Gemm& gemm, const Grid& x, const MatrixView& w, const float* bias, const Grid& y,
