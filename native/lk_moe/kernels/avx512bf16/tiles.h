@@ -50,13 +50,13 @@ struct Span {
     bool accumulate;
 };
 
+// One pair of columns: k of the panel, and the first of x.
 template <std::size_t R, std::size_t B>
-[[gnu::always_inline]] inline void step(const Panel<R>& panel, const bf16* x, std::size_t block_stride,
-                                        std::size_t k, F (&sums)[B][R]) {
+[[gnu::always_inline]] inline void step(const Panel<R>& panel, std::size_t k, const bf16* x,
+                                        std::size_t block_stride, F (&sums)[B][R]) {
     __m512i activations[B];
 #pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b)
-        activations[b] = _mm512_loadu_si512(x + b * block_stride + k * kLanes);
+    for (std::size_t b = 0; b < B; ++b) activations[b] = _mm512_loadu_si512(x + b * block_stride);
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < R; ++r) {
         const __m512i weights = broadcast_pair(panel.row[r] + k);
@@ -78,7 +78,7 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
     }
     std::size_t k = 0;
     for (; k + kLine <= span.depth; k += kLine) {
-        for (std::size_t i = 0; i < kLine; i += 2) step<R, B>(panel, x, block_stride, k + i, sums);
+        for (std::size_t i = 0; i < kLine; i += 2) step<R, B>(panel, k + i, x + (k + i) * kLanes, block_stride, sums);
         // Only now: rows a power of two apart share their L1 sets, and these lines would push out those in
         // use.
         if (ahead.row[0] != nullptr) {
@@ -86,15 +86,15 @@ void tile(const Panel<R>& panel, const Span& span, std::size_t block, const Rows
             for (std::size_t r = 0; r < R; ++r) __builtin_prefetch(ahead.row[r] + k);
         }
     }
-    for (; k + 2 <= span.depth; k += 2) step<R, B>(panel, x, block_stride, k, sums);
+    for (; k + 2 <= span.depth; k += 2) step<R, B>(panel, k, x + k * kLanes, block_stride, sums);
     if (k < span.depth) {
         bf16 last[R][2] = {};
-        Panel<R> end = panel;
+        Panel<R> end;
         for (std::size_t r = 0; r < R; ++r) {
             last[r][0] = panel.row[r][k];
-            end.row[r] = last[r] - k;
+            end.row[r] = last[r];
         }
-        step<R, B>(end, x, block_stride, k, sums);
+        step<R, B>(end, 0, x + k * kLanes, block_stride, sums);
     }
     const std::size_t token = block * kLanes;
     store_sums_by_token<Avx512, R, B>(sums, y, column, live, token, span.tokens - token, span.accumulate);
