@@ -47,9 +47,10 @@ struct Rows {
 
 // y[t][r] = sum_k w[r][k] * x[t][k], or += when `accumulate`.
 //
-// For few tokens: each weight is read from memory once for every kGemvTokens tokens, as several
-// concurrent row streams. Products are exact in f32 but for rounding. Attention scores are this row too: the
-// keys of a page are the weights, the query heads that share them are the tokens.
+// For few tokens: each weight is read from memory once for every kGemvTokens tokens. Products are exact in f32
+// but for rounding, and the bits of a result do not depend on the tokens and rows that are computed beside it.
+// Attention scores are this row too: the keys of a page are the weights, the query heads that share them are
+// the tokens.
 using Gemv = void(const Weights& w, const ConstRows& x, std::size_t tokens, const Rows& y, bool accumulate);
 inline constexpr std::size_t kGemvTokens = 8;
 
