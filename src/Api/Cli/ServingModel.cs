@@ -41,7 +41,8 @@ internal sealed class ServingModel : IDisposable
         WeightType = ComputeType.Of(settings.Dtype, folder.Spec.CheckpointType);
         _cacheType = ComputeType.OfCache(settings.KvCacheDtype);
 
-        (var limits, _memory) = MemoryBudget.Make(folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);
+        (var limits, _memory) = MemoryBudget.Make(
+            folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);
         var forward = Bind(limits, environment, display);
         _engine = new Engine(
             new AttachedForward(forward, device),
