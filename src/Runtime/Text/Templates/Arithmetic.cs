@@ -84,10 +84,10 @@ internal static class Arithmetic
         switch (sequence)
         {
             case ListValue list:
-                RenderContext.CheckCount(count * list.Items.Count);
+                RenderContext.CheckCount((double)count * list.Items.Count);
                 return new ListValue(Times(list.Items, count));
             case TupleValue tuple:
-                RenderContext.CheckCount(count * tuple.Items.Length);
+                RenderContext.CheckCount((double)count * tuple.Items.Length);
                 return new TupleValue([.. Times(tuple.Items, count)]);
             default:
                 var text = Operators.AsText(sequence)!;
@@ -125,7 +125,7 @@ internal static class Arithmetic
         RequireDefined(left, right);
         return Numeric(left, right, "//",
             (a, b) => b.IsZero ? throw Zero("integer division or modulo by zero") : Floor(a, b),
-            (a, b) => b == 0 ? throw Zero("float floor division by zero") : Math.Floor(a / b));
+            (a, b) => b == 0 ? throw Zero("float floor division by zero") : FloatFloor(a, b));
     }
 
     public static object Modulo(object left, object right)
@@ -154,6 +154,13 @@ internal static class Arithmetic
         return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
     }
 
+    /// <summary>Python takes the exact remainder off first, so that 1 // 0.1 is 9.0.</summary>
+    private static double FloatFloor(double a, double b)
+    {
+        var quotient = (a - FloatModulo(a, b)) / b;
+        return quotient == 0 ? Math.CopySign(0, a / b) : Math.Round(quotient);
+    }
+
     private static TemplateFault Zero(string message) => new("ZeroDivisionError", message);
 
     public static object Power(object left, object right)
@@ -174,9 +181,19 @@ internal static class Arithmetic
         }
 
         var (x, y) = (Operators.ToDouble(left), Operators.ToDouble(right));
-        return x == 0 && y < 0
-            ? throw Zero("0.0 cannot be raised to a negative power")
-            : Math.Pow(x, y);
+        if (x == 0 && y < 0)
+        {
+            throw Zero("0.0 cannot be raised to a negative power");
+        }
+
+        var power = Math.Pow(x, y);
+        if (double.IsNaN(power) && !double.IsNaN(x) && !double.IsNaN(y))
+        {
+            throw TemplateFault.Value("a negative number cannot be raised to a fractional power");
+        }
+
+        return double.IsInfinity(power) && double.IsFinite(x) && double.IsFinite(y)
+            ? throw new TemplateFault("OverflowError", "(34, 'Numerical result out of range')") : power;
     }
 
     public static object Negate(object value) => value switch

@@ -108,7 +108,7 @@ internal static class NumberFilters
             throw TemplateFault.FilterArgument("method must be common, ceil or floor");
         }
 
-        if (!Operators.IsNumber(value))
+        if (method == "common" && !Operators.IsNumber(value))
         {
             throw TemplateFault.Type($"type {Operators.TypeName(value)} doesn't define __round__ method");
         }
@@ -119,7 +119,8 @@ internal static class NumberFilters
         }
 
         var factor = Math.Pow(10, digits);
-        var scaled = Operators.ToDouble(value) * factor;
+        var scaled = Operators.IsNumber(value) ? Operators.ToDouble(value) * factor
+            : Operators.ToDouble(Arithmetic.Multiply(value, digits >= 0 ? Box.Of(1) : 1.0));
         return (method == "ceil" ? Math.Ceiling(scaled) : Math.Floor(scaled)) / factor;
     }
 
@@ -141,7 +142,14 @@ internal static class NumberFilters
     public static object FileSize(RenderContext context, object value, CallArguments arguments)
     {
         var isBinary = Filters.IsTrue(arguments.Bind("filesizeformat", 0, "binary")[0]);
-        var bytes = Operators.ToDouble(Float(context, value, CallArguments.None));
+        var bytes = value switch
+        {
+            UndefinedValue undefined => throw undefined.Fault,
+            string or Markup => ParseFloat(Operators.AsText(value)!) ?? throw TemplateFault.Value(
+                $"could not convert string to float: {PythonText.Repr(PythonText.Str(value))}"),
+            _ => Operators.IsNumber(value) ? Operators.ToDouble(value) : throw TemplateFault.Type(
+                $"float() argument must be a string or a real number, not '{Operators.TypeName(value)}'"),
+        };
         var unit = isBinary ? 1024.0 : 1000.0;
         if (bytes == 1)
         {

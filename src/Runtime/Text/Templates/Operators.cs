@@ -117,8 +117,8 @@ internal static class Operators
     private static bool AllEqual(IEnumerable<object> left, IEnumerable<object> right) =>
         left.Zip(right).All(pair => AreEqual(pair.First, pair.Second));
 
-    /// <summary>-1, 0 or 1, and 2 where a NaN makes the two unordered.</summary>
-    public static int CompareNumbers(object left, object right)
+    /// <summary>The order of two numbers as a sign; null where a NaN leaves them without one.</summary>
+    public static int? CompareNumbers(object left, object right)
     {
         if (left is long a && right is long b)
         {
@@ -131,7 +131,7 @@ internal static class Operators
         }
 
         var (x, y) = (ToDouble(left), ToDouble(right));
-        return double.IsNaN(x) || double.IsNaN(y) ? 2 : x.CompareTo(y);
+        return double.IsNaN(x) || double.IsNaN(y) ? null : x.CompareTo(y);
     }
 
     public static int Hash(object value)
@@ -199,7 +199,8 @@ internal static class Operators
         return Holds(left.Count.CompareTo(right.Count), symbol);
     }
 
-    private static bool Holds(int order, string symbol) => order != 2 && symbol switch
+    // Comparing with null is false, as every comparison with a NaN is.
+    private static bool Holds(int? order, string symbol) => symbol switch
     {
         "<" => order < 0,
         "<=" => order <= 0,

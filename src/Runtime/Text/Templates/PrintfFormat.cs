@@ -41,7 +41,9 @@ internal static class PrintfFormat
             RenderContext.CheckLength(builder.Length);
         }
 
-        return used < list.Length && mapping is null
+        // What can be subscripted counts as a mapping, which need not be used up.
+        var isMapping = values is DictValue or ListValue or RangeValue or UndefinedValue;
+        return used < list.Length && !isMapping
             ? throw TemplateFault.Type("not all arguments converted during string formatting") : builder.ToString();
     }
 

@@ -24,7 +24,7 @@ internal static class SequenceFilters
 
     public static object Last(RenderContext context, object value, CallArguments arguments)
     {
-        if (value is GeneratorValue)
+        if (value is GeneratorValue || !Operators.IsIterable(value))
         {
             throw TemplateFault.Type($"'{Operators.TypeName(value)}' object is not reversible");
         }
@@ -39,12 +39,23 @@ internal static class SequenceFilters
             ? new UndefinedValue("No random item, sequence was empty.") : items[Random.Shared.Next(items.Count)];
     }
 
-    public static object Items(RenderContext context, object value, CallArguments arguments) => value switch
+    public static object Items(RenderContext context, object value, CallArguments arguments) =>
+        new GeneratorValue(Pairs(value));
+
+    /// <summary>As all generators, it looks at its input only when it is read.</summary>
+    private static IEnumerable<object> Pairs(object value)
     {
-        UndefinedValue => new GeneratorValue([]),
-        DictValue dict => new GeneratorValue(new DictView(dict, DictViewKind.Items).Items),
-        _ => throw TemplateFault.Type("Can only get item pairs from a mapping."),
-    };
+        var pairs = value switch
+        {
+            UndefinedValue => [],
+            DictValue dict => new DictView(dict, DictViewKind.Items).Items,
+            _ => throw TemplateFault.Type("Can only get item pairs from a mapping."),
+        };
+        foreach (var pair in pairs)
+        {
+            yield return pair;
+        }
+    }
 
     public static object Join(RenderContext context, object value, CallArguments arguments)
     {
@@ -100,15 +111,16 @@ internal static class SequenceFilters
             Filters.IsTrue(bound[0])));
     }
 
-    /// <summary>A key of one attribute path, or of several with commas between.</summary>
+    /// <summary>
+    /// A key of one attribute path, or of several with commas between. It is a tuple in any case: two items that both
+    /// lack the attribute are equal then, where comparing the undefined values themselves would fail.
+    /// </summary>
     private static Func<object, object> SortKey(object? attribute, Func<object, object>? after)
     {
-        if (attribute is null || Operators.AsText(attribute) is not { } paths || !paths.Contains(','))
-        {
-            return Selection.Getter(attribute, after);
-        }
-
-        var getters = Array.ConvertAll(paths.Split(','), path => Selection.Getter(path, after));
+        var paths = attribute is null ? null : Operators.AsText(attribute);
+        var getters = paths is null
+            ? [Selection.Getter(attribute, after)]
+            : Array.ConvertAll(paths.Split(','), path => Selection.Getter(path, after));
         return item => new TupleValue(Array.ConvertAll(getters, getter => getter(item)));
     }
 
@@ -125,7 +137,8 @@ internal static class SequenceFilters
         {
             DictValue given => given,
             UndefinedValue undefined => throw undefined.Fault,
-            _ => throw TemplateFault.Undefined(UndefinedValue.Attribute(value, "items").Message),
+            _ => throw new TemplateFault(
+                "AttributeError", $"'{Operators.TypeName(value)}' object has no attribute 'items'"),
         };
         var after = CasePolicy(bound[0]);
         return new ListValue(Sorting.Sort(
@@ -138,13 +151,13 @@ internal static class SequenceFilters
     {
         var bound = arguments.Bind("unique", 0, "case_sensitive", "attribute");
         return new GeneratorValue(Distinct(
-            Operators.Iterate(value), Selection.Getter(bound[1], CasePolicy(bound[0]))));
+            value, Selection.Getter(bound[1], CasePolicy(bound[0]))));
     }
 
-    private static IEnumerable<object> Distinct(IEnumerable<object> items, Func<object, object> key)
+    private static IEnumerable<object> Distinct(object items, Func<object, object> key)
     {
         var seen = new DictValue();
-        foreach (var item in items)
+        foreach (var item in Operators.Iterate(items))
         {
             var found = key(item);
             if (!seen.Contains(found))
@@ -221,13 +234,13 @@ internal static class SequenceFilters
     {
         var bound = arguments.Bind("batch", 1, "linecount", "fill_with");
         return new GeneratorValue(
-            Batches(Operators.Iterate(value), StringMethods.Width(bound[0]!), bound[1] ?? NoneValue.Instance));
+            Batches(value, StringMethods.Width(bound[0]!), bound[1] ?? NoneValue.Instance));
     }
 
-    private static IEnumerable<object> Batches(IEnumerable<object> items, long size, object fill)
+    private static IEnumerable<object> Batches(object items, long size, object fill)
     {
         var batch = new List<object>();
-        foreach (var item in items)
+        foreach (var item in Operators.Iterate(items))
         {
             if (batch.Count == size)
             {
@@ -255,17 +268,17 @@ internal static class SequenceFilters
         var bound = arguments.Bind("slice", 1, "slices", "fill_with");
         var count = StringMethods.Width(bound[0]!);
         RenderContext.CheckCount(count);
+        return new GeneratorValue(Slices(value, count, bound[1] ?? NoneValue.Instance));
+    }
+
+    private static IEnumerable<object> Slices(object value, long count, object fill)
+    {
+        var items = Collect(Operators.Iterate(value)).Items;
         if (count == 0)
         {
             throw new TemplateFault("ZeroDivisionError", "integer division or modulo by zero");
         }
 
-        return new GeneratorValue(
-            Slices(Collect(Operators.Iterate(value)).Items, count, bound[1] ?? NoneValue.Instance));
-    }
-
-    private static IEnumerable<object> Slices(List<object> items, long count, object fill)
-    {
         var (size, longer) = (items.Count / count, items.Count % count);
         var start = 0L;
         for (var i = 0L; i < count; i++)

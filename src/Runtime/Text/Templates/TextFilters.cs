@@ -31,12 +31,13 @@ internal static partial class TextFilters
     public static object Indent(RenderContext context, object value, CallArguments arguments)
     {
         var bound = arguments.Bind("indent", 0, "width", "first", "blank");
+        var text = Operators.AsText(value) ?? throw NoLines(value);
         var indention = bound[0] is string or Markup
             ? Operators.AsText(bound[0]!)!
             : StringMethods.Pad("", bound[0] is null ? 4 : StringMethods.Width(bound[0]!), " ", "ljust");
         var coversFirst = Filters.IsTrue(bound[1]);
         var coversBlank = Filters.IsTrue(bound[2]);
-        var lines = Splitting.Lines(PythonText.Str(value) + "\n").Cast<string>().ToList();
+        var lines = Splitting.Lines(text + "\n").Cast<string>().ToList();
         RenderContext.CheckLength((double)lines.Count * indention.Length);
         for (var i = 1; i < lines.Count; i++)
         {
@@ -45,6 +46,15 @@ internal static partial class TextFilters
 
         return (coversFirst ? indention : "") + string.Join('\n', lines);
     }
+
+    /// <summary>What Python says when the line's end is added to something other than text.</summary>
+    private static TemplateFault NoLines(object value) => value switch
+    {
+        UndefinedValue undefined => undefined.Fault,
+        ListValue => new TemplateFault("AttributeError", "'list' object has no attribute 'splitlines'"),
+        TupleValue => TemplateFault.Type("can only concatenate tuple (not \"str\") to tuple"),
+        _ => TemplateFault.Type($"unsupported operand type(s) for +=: '{Operators.TypeName(value)}' and 'str'"),
+    };
 
     public static object Replace(RenderContext context, object value, CallArguments arguments)
     {
@@ -98,15 +108,8 @@ internal static partial class TextFilters
         var (item, key) = (indent is null ? ", " : ",", ": ");
         if (bound[2] is not (null or NoneValue))
         {
-            var separators = Operators.Iterate(bound[2]!).Take(3).ToList();
-            if (separators.Count != 2)
-            {
-                throw TemplateFault.Value(separators.Count > 2
-                    ? "too many values to unpack (expected 2)"
-                    : $"not enough values to unpack (expected 2, got {separators.Count})");
-            }
-
-            (item, key) = (PythonText.Str(separators[0]), PythonText.Str(separators[1]));
+            var separators = Pair(bound[2]!);
+            (item, key) = (PythonText.Str(separators.First), PythonText.Str(separators.Second));
         }
 
         return Json.Serialize(
@@ -119,7 +122,13 @@ internal static partial class TextFilters
         var length = bound[0] is null ? 255 : StringMethods.Width(bound[0]!);
         var end = PythonText.Str(bound[2] ?? "...");
         var leeway = bound[3] is null or NoneValue ? 5 : StringMethods.Width(bound[3]!);
-        var text = PythonText.Str(value);
+        if (Operators.AsText(value) is not { } text)
+        {
+            return (Operators.Length(value) ?? throw TemplateFault.Type(
+                $"object of type '{Operators.TypeName(value)}' has no len()")) <= length + leeway
+                ? value : throw TemplateFault.Type("only text can be truncated");
+        }
+
         if (length < PythonText.Length(end))
         {
             throw new TemplateFault("AssertionError", $"expected length >= {PythonText.Length(end)}, got {length}");
@@ -149,9 +158,13 @@ internal static partial class TextFilters
             throw TemplateFault.Value($"invalid width {width} (must be > 0)");
         }
 
+        var text = Operators.AsText(value) ?? throw (value is UndefinedValue undefined
+            ? undefined.Fault
+            : new TemplateFault(
+                "AttributeError", $"'{Operators.TypeName(value)}' object has no attribute 'splitlines'"));
         var separator = bound[2] is null or NoneValue ? "\n" : PythonText.Str(bound[2]!);
         var pattern = Filters.IsTrue(bound[3], fallback: true) ? HyphenChunks() : PlainChunks();
-        var lines = Splitting.Lines(PythonText.Str(value)).Cast<string>().Select(line => string.Join(
+        var lines = Splitting.Lines(text).Cast<string>().Select(line => string.Join(
             separator, Wrap(pattern.Matches(line), (int)Math.Min(width, int.MaxValue),
                 Filters.IsTrue(bound[1], fallback: true))));
         return string.Join(separator, lines);
@@ -161,43 +174,39 @@ internal static partial class TextFilters
     {
         var lines = new List<string>();
         var line = "";
+        void EndLine()
+        {
+            // White space at a line's end is dropped, and a line of nothing else with it.
+            line = line.TrimEnd();
+            lines.AddRange(line.Length > 0 ? [line] : []);
+            line = "";
+        }
+
         foreach (var match in chunks.Cast<Match>())
         {
             var chunk = match.Value;
-            if (line.Length + chunk.Length > width && string.IsNullOrWhiteSpace(chunk))
+            var fits = line.Length + chunk.Length <= width;
+            var isSpace = string.IsNullOrWhiteSpace(chunk);
+            if (!fits && (isSpace ? line.Length > 0 : chunk.Length <= width || !breaksWords))
             {
-                lines.Add(line.TrimEnd());
-                line = "";
-                continue;
+                EndLine();
             }
 
-            if (chunk.Length <= width && line.Length + chunk.Length > width)
-            {
-                lines.Add(line.TrimEnd());
-                line = "";
-            }
+            // The text's own indentation stays; white space that starts a later line does not.
+            chunk = isSpace && line.Length == 0 && lines.Count > 0 ? "" : chunk;
 
             while (breaksWords && line.Length + chunk.Length > width)
             {
                 var room = width - line.Length;
-                lines.Add(line + chunk[..room]);
-                (line, chunk) = ("", chunk[room..]);
+                line += chunk[..room];
+                chunk = chunk[room..];
+                EndLine();
             }
 
-            if (!breaksWords && line.Length > 0 && line.Length + chunk.Length > width)
-            {
-                lines.Add(line.TrimEnd());
-                line = "";
-            }
-
-            line += line.Length == 0 && lines.Count > 0 ? chunk.TrimStart() : chunk;
+            line += chunk;
         }
 
-        if (line.TrimEnd().Length > 0)
-        {
-            lines.Add(line.TrimEnd());
-        }
-
+        EndLine();
         return lines;
     }
 
@@ -209,8 +218,21 @@ internal static partial class TextFilters
         }
 
         var pairs = value is DictValue dict ? new DictView(dict, DictViewKind.Items).Items : Operators.Iterate(value);
-        return string.Join('&', pairs.Select(pair => Operators.Iterate(pair).Take(2).ToList()).Select(
-            pair => $"{QuoteQuery(pair[0])}={QuoteQuery(pair[1])}"));
+        return string.Join('&', pairs.Select(Pair).Select(
+            pair => $"{QuoteQuery(pair.First)}={QuoteQuery(pair.Second)}"));
+    }
+
+    private static (object First, object Second) Pair(object value)
+    {
+        if (!Operators.IsIterable(value))
+        {
+            throw TemplateFault.Type($"cannot unpack non-iterable {Operators.TypeName(value)} object");
+        }
+
+        var items = Operators.Iterate(value).Take(3).ToList();
+        return items.Count == 2 ? (items[0], items[1]) : throw TemplateFault.Value(items.Count > 2
+            ? "too many values to unpack (expected 2)"
+            : $"not enough values to unpack (expected 2, got {items.Count})");
     }
 
     private static string QuoteQuery(object value) =>

@@ -21,6 +21,8 @@ public sealed class ChatTemplateTests
         "{% set ns = namespace(s=[]) %}{% for a in range(99999) %}{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s|tojson }}",
         "{{ 'x' * 10 ** 12 }}",
         "{{ [1] * 10 ** 12 }}",
+        "{{ [1, 2, 3, 4] * 10 ** 30 }}",
+        "{{ (1, 2, 3, 4) * 10 ** 30 }}",
         "{{ 10 ** (10 ** 10) }}",
         "{{ 'x'|center(10 ** 12) }}",
         "{{ 'x'.ljust(10 ** 12) }}",
