@@ -16,7 +16,7 @@ internal static class FlagHelp
                 + "loads, or with the server at --url.",
             _ => BenchOptions.Help,
         });
-        text.AppendLine("\nFlags (names, defaults and spelling as in sglang; an unambiguous beginning of a name is enough):\n");
+        text.AppendLine("\nFlags (names and spelling as in sglang; an unambiguous beginning of a name is enough):\n");
         foreach (var flag in FlagTable.Known.Rows.Where(flag => AppliedFlags.Effective.Contains(flag.Name)))
         {
             var aliases = flag.Aliases.Count == 0 ? "" : $" ({string.Join(", ", flag.Aliases)})";

@@ -9,9 +9,6 @@ namespace LsglangSharp.Api.Cli;
 /// <summary>What the flags and the memory allow, before anything is loaded.</summary>
 internal static class MemoryBudget
 {
-    /// <summary>Of the free memory, what weights and cache may take together if --mem-fraction-static does not say.</summary>
-    private const double FractionByDefault = 0.9;
-
     public static EngineOptions EngineOptions(ServeSettings settings) => new()
     {
         ContextLength = settings.ContextLength,
@@ -50,7 +47,7 @@ internal static class MemoryBudget
             PageSize = options.PageSize,
             ContextLength = wanted.ContextLength,
             UsefulTokens = wanted.KvTokens,
-            StaticFraction = settings.MemFractionStatic ?? FractionByDefault,
+            StaticFraction = settings.MemFractionStatic ?? MemoryRequest.StaticFractionByDefault,
             TotalTokens = settings.MaxTotalTokens,
             CacheBytes = environment.KvCacheBytes,
         });

@@ -6,6 +6,8 @@ namespace LsglangSharp.Runtime.Placement;
 /// <summary>What a memory plan is made from: the model, what the operator asked for, and what is there.</summary>
 public sealed record MemoryRequest
 {
+    public const double StaticFractionByDefault = 0.9;
+
     public required ModelSpec Spec { get; init; }
 
     /// <summary>The element type of weights in memory.</summary>
@@ -33,7 +35,7 @@ public sealed record MemoryRequest
     public int? UsefulTokens { get; init; }
 
     /// <summary>--mem-fraction-static: the share of the available bytes for weights and cache.</summary>
-    public double StaticFraction { get; init; } = 0.85;
+    public double StaticFraction { get; init; } = StaticFractionByDefault;
 
     /// <summary>--max-total-tokens; null to derive it.</summary>
     public int? TotalTokens { get; init; }

@@ -156,6 +156,15 @@ public sealed class FlagTests
     public void Every_effective_flag_is_in_the_table() =>
         Assert.Empty(AppliedFlags.Effective.Except(FlagTable.Known.Rows.Select(flag => flag.Name)));
 
+    [Fact]
+    public void The_help_says_what_flags_do_here_and_not_elsewhere()
+    {
+        var meanings = AppliedFlags.Effective.Select(name => FlagTable.Known[name].Meaning).ToList();
+
+        Assert.All(meanings, meaning =>
+            Assert.DoesNotMatch("sglang|hub|see \\d|see part|device memory|cuda,", meaning));
+    }
+
     private static string Complaint(params string[] arguments) =>
         Assert.Throws<ConfigurationException>(() => ServeSettings.Parse(arguments)).Message;
 }
