@@ -1,0 +1,107 @@
+// Runs kernels on the CPU: a fiber a CUDA thread, one block after the other, and everything that fibers of a warp or a
+// block do together. A kernel that does what CUDA forbids ends with a fault that says what and where.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+
+namespace cuda_on_cpu {
+
+inline constexpr std::uint32_t kWarpSize = 32;
+
+// One kernel of the build. Its constructor makes it known by its name.
+struct Kernel {
+    const char* name;
+    std::size_t args_bytes;
+    std::uint32_t threads_max;
+    void (*body)(const void* args);
+    const Kernel* next;
+
+    Kernel(const char* name, std::size_t args_bytes, std::uint32_t threads_max, void (*body)(const void*));
+};
+
+// Null if there is none.
+const Kernel* find_kernel(const char* name);
+
+struct Grid {
+    std::uint32_t x = 1, y = 1, z = 1;
+    std::uint32_t threads = kWarpSize;
+    std::uint32_t shared_bytes = 0;
+};
+
+// The order in which what CUDA leaves open happens. Any order must give the same result.
+enum class Order { ascending, descending, random };
+struct Schedule {
+    Order order = Order::ascending;
+    std::uint64_t seed = 1;
+};
+
+// Runs all blocks on the calling thread. An empty text, or what went wrong.
+std::string launch(const Kernel& kernel, const Grid& grid, const void* args, const Schedule& schedule = {});
+
+// ---- what kernels call, through on_cpu.h ----
+
+// What a lane brings to a meeting of its warp.
+struct Words {
+    std::uint32_t word[8] = {};
+    bool is_live = false;  // false for lanes that have left the kernel
+
+    Words() = default;
+    Words(std::initializer_list<std::uint32_t> values) {
+        std::size_t i = 0;
+        for (const std::uint32_t value : values) word[i++] = value;
+    }
+    Words(std::uint32_t value) { word[0] = value; }
+    Words(const void* address) { std::memcpy(word, &address, sizeof address); }
+    const void* address() const {
+        const void* address;
+        std::memcpy(&address, word, sizeof address);
+        return address;
+    }
+};
+
+enum class Meeting { none, barrier, shuffle, shuffle_xor, shuffle_up, ballot, mma, load_matrices };
+
+struct Block {
+    std::uint32_t threads, x, y, z, grid_x, grid_y, grid_z;
+};
+
+// A fiber: one CUDA thread of the running block.
+struct Lane {
+    std::uint32_t thread = 0;
+    void* stack_pointer = nullptr;
+};
+
+extern thread_local Lane* current;
+const Block& block();
+
+// Waits for all lanes of the warp that have not left; they must all be at the same kind of meeting. Valid until the lane's
+// next meeting but one.
+const Words* meet_warp(Meeting meeting, const Words& own);
+
+// Waits at a barrier for so many threads of the block.
+void meet_block(std::uint32_t barrier, std::uint32_t threads);
+
+void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment);
+void* dynamic_shared();
+
+void copy_async(void* target, const void* source, std::size_t bytes);
+void copy_async_commit();
+void copy_async_wait(std::uint32_t open_max);
+
+// A read that counts as one of the kernel's.
+void load_checked(void* target, const void* source, std::size_t bytes);
+
+std::uint32_t atomic_add(std::uint32_t* at, std::uint32_t value);
+void fence();
+void store_release(std::uint32_t* at, std::uint32_t value);
+std::uint32_t load_acquire(const std::uint32_t* at);
+void wait_a_little();
+std::uint64_t nanoseconds();
+
+// Ends the kernel with a fault.
+[[noreturn]] void fail(const std::string& what);
+
+}  // namespace cuda_on_cpu
