@@ -1,6 +1,7 @@
 using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Layers;
 using LsglangSharp.Runtime.Models;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Weights;
@@ -29,6 +30,14 @@ public sealed class PagedModel
     private readonly int _pageSize;
 
     public PagedModel(IDevice device, string folder, DType weights, DType cache, int pageSize, int tokensMax = 256)
+        : this([device], null, folder, weights, cache, pageSize, tokensMax)
+    {
+    }
+
+    /// <summary>Several devices that share every layer.</summary>
+    public PagedModel(
+        IReadOnlyList<IDevice> devices, ICollective? collective, string folder, DType weights, DType cache, int pageSize,
+        int tokensMax = 256)
     {
         // Enough for every test here: a few sequences of about a hundred tokens.
         const int CacheTokens = 4096, SequencesMax = 24;
@@ -36,12 +45,17 @@ public sealed class PagedModel
         var sizes = new StepSizes(tokensMax, SequencesMax, pages, tokensMax);
         Sizes = sizes;
         var model = ModelFolder.Open(folder);
-        var plan = new WeightPlan(device.Memory);
-        var kv = new KvCacheMemory(device.Memory, cache, pages, pageSize);
-        var bound = Binding.Bind(model.Spec, device, weights, plan, kv.Allocate);
+        Shard.Require(model.Spec, devices.Count);
+        var plans = devices.Select(device => new WeightPlan(device.Memory)).ToArray();
+        var ranks = devices.Select((device, rank) =>
+        {
+            var kv = new KvCacheMemory(device.Memory, cache, pages, pageSize);
+            var shard = new Shard(rank, devices.Count);
+            return (Binding.Bind(model.Spec, device, weights, plans[rank], kv.Allocate, shard), device);
+        }).ToArray();
         using (var checkpoint = Checkpoint.Open(folder))
         {
-            WeightLoader.Load(plan, checkpoint, new LoadOptions { Threads = 1 });
+            WeightLoader.Load(plans, checkpoint, new LoadOptions { Threads = 1 });
         }
 
         var order = Enumerable.Range(0, pages).ToArray();
@@ -49,8 +63,8 @@ public sealed class PagedModel
         _free = new Queue<int>(order);
         _pageSize = pageSize;
         _batch = sizes.NewBatch();
-        Coordinator = new Coordinator(bound, device, sizes);
-        Device = device;
+        Coordinator = new Coordinator(ranks, collective, sizes);
+        Device = devices[0];
     }
 
     public StepSizes Sizes { get; }

@@ -4,21 +4,37 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.Execution;
 
-/// <summary>Runs one batch through the model. The only code that knows the order of a forward pass.</summary>
+/// <summary>
+/// Runs one batch through the model, on one device or on several that share every layer. The only code that knows the order of
+/// a forward pass.
+/// </summary>
 public sealed class Coordinator : IForward
 {
-    private readonly BoundModel _model;
-    private readonly IDevice _device;
-    private readonly Activations _a;
+    private readonly Rank[] _ranks;
+    private readonly Tensor[] _residuals;
+    private readonly ICollective? _collective;
+    private readonly int _layers;
 
     public Coordinator(BoundModel model, IDevice device, StepSizes sizes)
+        : this([(model, device)], null, sizes)
     {
-        _model = model;
-        _device = device;
-        _a = new Activations(model, device, sizes);
     }
 
-    public int Vocabulary => _model.Spec.Head.Vocabulary;
+    /// <param name="ranks">Each device with its share of one model, the first with the head.</param>
+    /// <param name="collective">What puts the shares together; null for one rank.</param>
+    /// <param name="sizes">The largest step.</param>
+    public Coordinator(
+        IReadOnlyList<(BoundModel Model, IDevice Device)> ranks, ICollective? collective, StepSizes sizes)
+    {
+        Check.That(ranks.Count == 1 || collective is not null);
+        _ranks = [.. ranks.Select(rank => new Rank(rank.Model, rank.Device, sizes))];
+        _residuals = new Tensor[_ranks.Length];
+        _collective = collective;
+        _layers = ranks[0].Model.Layers.Count;
+        Vocabulary = ranks[0].Model.Spec.Head.Vocabulary;
+    }
+
+    public int Vocabulary { get; }
 
     /// <summary>
     /// Told the residual stream [T, hidden] after the embedding (layer -1) and after each layer: to find the first
@@ -31,87 +47,52 @@ public sealed class Coordinator : IForward
 
     public ReadOnlySpan<float> Run(StepBatch batch)
     {
-        Check.That(batch.TokenCount > 0 && batch.TokenCount <= _a.Residual.Rows);
-        Check.That(batch.SequenceCount <= _a.Attention.PageTables.Rows && batch.LogitRowCount <= _a.Last.Rows);
-        var rows = batch.TokenCount;
-        var step = Prepare(batch);
-        var residual = _a.Residual.SliceRows(0, rows);
-        var normed = _a.Normed.SliceRows(0, rows);
-
-        _device.Ops.Embed(_model.Embedding, _a.Tokens.SliceColumns(0, rows), residual);
-        OnResidual?.Invoke(-1, residual);
-        for (var i = 0; i < _model.Layers.Count; i++)
+        for (var i = 0; i < _ranks.Length; i++)
         {
-            var layer = _model.Layers[i];
-            Apply(layer.PreMix, layer.Mix, residual, normed, step);
-            Apply(layer.PreFfn, layer.Ffn, residual, normed, step);
-            OnResidual?.Invoke(i, residual);
+            _ranks[i].Begin(batch, i == 0 ? OnRoutes : null);
+            _residuals[i] = _ranks[i].Residual;
         }
 
-        return Logits(batch.LogitRowCount, residual);
+        OnResidual?.Invoke(-1, _residuals[0]);
+        for (var layer = 0; layer < _layers; layer++)
+        {
+            Mix(layer);
+            Ffn(layer);
+            OnResidual?.Invoke(layer, _residuals[0]);
+        }
+
+        return _ranks[0].Logits(batch.LogitRowCount);
     }
 
-    private void Apply(BoundNorm norm, Block block, Tensor residual, Tensor normed, in StepInputs step)
+    private void Mix(int layer)
     {
-        _device.Ops.RmsNorm(residual, norm.Weight, norm.Epsilon, normed);
-        block.Forward(normed, residual, step);
+        foreach (var rank in _ranks)
+        {
+            rank.NormBeforeMix(layer);
+        }
+
+        _collective?.Split(_residuals);
+        foreach (var rank in _ranks)
+        {
+            rank.Mix(layer);
+        }
+
+        _collective?.Sum(_residuals);
     }
 
-    private ReadOnlySpan<float> Logits(int rows, Tensor residual)
+    private void Ffn(int layer)
     {
-        if (rows == 0)
+        foreach (var rank in _ranks)
         {
-            return [];
+            rank.NormBeforeFfn(layer);
         }
 
-        var last = _a.Last.SliceRows(0, rows);
-        var logits = _a.Logits.SliceRows(0, rows);
-        _device.Ops.GatherRows(residual, _a.LogitRows.SliceColumns(0, rows), last);
-        _device.Ops.RmsNorm(last, _model.FinalNorm.Weight, _model.FinalNorm.Epsilon, last);
-        _device.Ops.Linear(last, _model.Head, null, logits);
-        return _device.Memory.Read<float>(logits);
-    }
-
-    /// <summary>Hands the batch's arrays to the device and computes what all layers share.</summary>
-    private StepInputs Prepare(StepBatch batch)
-    {
-        var memory = _device.Memory;
-        var (rows, sequences) = (batch.TokenCount, batch.SequenceCount);
-        var positions = _a.Positions.SliceColumns(0, rows);
-        var slots = _a.Slots.SliceColumns(0, rows);
-        memory.Upload<int>(batch.Tokens.AsSpan(0, rows), _a.Tokens.SliceColumns(0, rows));
-        memory.Upload<int>(batch.Positions.AsSpan(0, rows), positions);
-        memory.Upload<int>(batch.Slots.AsSpan(0, rows), slots);
-        if (batch.LogitRowCount > 0)
+        _collective?.Split(_residuals);
+        foreach (var rank in _ranks)
         {
-            memory.Upload<int>(
-                batch.LogitRows.AsSpan(0, batch.LogitRowCount), _a.LogitRows.SliceColumns(0, batch.LogitRowCount));
+            rank.Ffn(layer);
         }
 
-        var attention = _a.Attention;
-        Check.That(batch.PagesPerSequenceMax == attention.PageTables.Columns);
-        memory.Upload<int>(
-            batch.QueryStarts.AsSpan(0, sequences + 1), attention.QueryStarts.SliceColumns(0, sequences + 1));
-        memory.Upload<int>(
-            batch.ContextLengths.AsSpan(0, sequences), attention.ContextLengths.SliceColumns(0, sequences));
-        memory.Upload<int>(
-            batch.PageTables.AsSpan(0, sequences * batch.PagesPerSequenceMax),
-            attention.PageTables.SliceRows(0, sequences));
-        attention.Sequences = sequences;
-        attention.QueryRowsMax = 0;
-        attention.ContextLengthMax = 0;
-        for (var i = 0; i < sequences; i++)
-        {
-            attention.QueryRowsMax = Math.Max(attention.QueryRowsMax, batch.QueryStarts[i + 1] - batch.QueryStarts[i]);
-            attention.ContextLengthMax = Math.Max(attention.ContextLengthMax, batch.ContextLengths[i]);
-        }
-
-        for (var i = 0; i < _a.Frequencies.Length; i++)
-        {
-            _a.Rotations[i] = _a.CosSin[i].SliceRows(0, rows);
-            _device.Ops.RotaryAngles(positions, _a.Frequencies[i], _a.Scales[i], _a.Rotations[i]);
-        }
-
-        return new StepInputs(slots, attention, _a.Rotations, _a.Workspace, OnRoutes);
+        _collective?.Sum(_residuals);
     }
 }

@@ -1,3 +1,4 @@
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
@@ -12,10 +13,11 @@ public sealed record BoundLayer(BoundNorm PreMix, Block Mix, BoundNorm PreFfn, B
 public sealed record BoundNorm(Tensor Weight, float Epsilon);
 
 /// <summary>
-/// The model's parts with their places on a device. The places are empty until the plan is carried out.
+/// The model's parts with their places on a device. The places are empty until the plan is carried out. Of several ranks only
+/// the first has a head.
 /// </summary>
 public sealed record BoundModel(
-    ModelSpec Spec, WeightMatrix Embedding, IReadOnlyList<BoundLayer> Layers, BoundNorm FinalNorm, WeightMatrix Head,
+    ModelSpec Spec, WeightMatrix Embedding, IReadOnlyList<BoundLayer> Layers, BoundNorm FinalNorm, WeightMatrix? Head,
     IReadOnlyList<Rotary> Rotations, WorkspaceWidths Widths);
 
 /// <summary>
@@ -28,30 +30,34 @@ public sealed class Binding
     private readonly DType _weightType;
     private readonly WeightPlan _plan;
     private readonly Func<Gqa, KvLayer> _cacheOf;
+    private readonly Shard _shard;
     private readonly List<Rotary> _rotations = [];
     private WorkspaceWidths _widths;
 
-    private Binding(IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf)
+    private Binding(IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard shard)
     {
         _device = device;
         _weightType = weightType;
         _plan = plan;
         _cacheOf = cacheOf;
+        _shard = shard;
     }
 
     /// <param name="spec">The model.</param>
     /// <param name="device">Where it runs.</param>
     /// <param name="weightType">What matrices are kept in; norms and biases are always F32.</param>
     /// <param name="plan">Takes the tensors to load.</param>
-    /// <param name="cacheOf">Pages for one attention layer.</param>
+    /// <param name="cacheOf">Pages for one attention layer, as the rank computes it.</param>
+    /// <param name="shard">Which part of every layer the device has; null for all.</param>
     public static BoundModel Bind(
-        ModelSpec spec, IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf)
+        ModelSpec spec, IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard? shard = null)
     {
-        var binding = new Binding(device, weightType, plan, cacheOf);
+        shard ??= Shard.Whole;
+        var binding = new Binding(device, weightType, plan, cacheOf, shard);
         var embedding = binding.Matrix(spec.Embedding.Weight);
         var layers = spec.Layers.Select(binding.Layer).ToArray();
         var norm = binding.Norm(spec.FinalNorm);
-        var head = spec.Head.Tied ? embedding : binding.Matrix(spec.Head.Weight);
+        var head = !shard.IsFirst ? null : spec.Head.Tied ? embedding : binding.Matrix(spec.Head.Weight);
         return new BoundModel(spec, embedding, layers, norm, head, binding._rotations, binding._widths);
     }
 
@@ -66,30 +72,42 @@ public sealed class Binding
         _ => throw new InvariantException($"no block for {part.GetType().Name}"),
     };
 
-    private GqaAttention Attention(Gqa spec)
+    private Block Attention(Gqa spec)
     {
-        _widths = _widths.Max(GqaAttention.Widths(spec));
+        var local = _shard.Local(spec);
+        if (local.Heads == 0)
+        {
+            return new EmptyBlock();
+        }
+
+        _widths = _widths.Max(GqaAttention.Widths(local));
         var weights = new GqaWeights(
-            Matrix(spec.Query, spec.Key, spec.Value),
-            spec.QueryBias is { } query ? _plan.Vector(query, spec.KeyBias!, spec.ValueBias!) : null,
-            Matrix(spec.Output),
-            spec.OutBias is { } output ? _plan.Vector(output) : null,
+            Matrix(_shard.Query(spec, spec.Query), _shard.KeyValue(spec, spec.Key), _shard.KeyValue(spec, spec.Value)),
+            spec.QueryBias is { } query
+                ? _plan.Vector(
+                    _shard.Query(spec, query), _shard.KeyValue(spec, spec.KeyBias!), _shard.KeyValue(spec, spec.ValueBias!))
+                : null,
+            Matrix(_shard.Output(spec)),
+            spec.OutBias is { } output && _shard.IsFirst ? _plan.Vector(output) : null,
             spec.QueryNorm is { } queryNorm ? _plan.Vector(queryNorm.Weight) : null,
             spec.KeyNorm is { } keyNorm ? _plan.Vector(keyNorm.Weight) : null);
-        return new GqaAttention(spec, weights, _cacheOf(spec), RotationIndex(spec.Rotary), _device.Ops);
+        return new GqaAttention(local, weights, _cacheOf(local), RotationIndex(spec.Rotary), _device.Ops);
     }
 
     private MoeBlock Experts(Moe spec)
     {
         var router = spec.Router;
         _widths = _widths.Max(new WorkspaceWidths(0, 0, router.TopK));
-        var bank = _device.Experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, spec.Intermediate);
-        _plan.Experts(spec, bank);
+        var inner = _shard.Inner(spec.Intermediate).Count;
+        var bank = _device.Experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, inner);
+        _plan.Experts(bank, index => _shard.Expert(spec, index));
         var shared = spec.Shared is { } mlp ? Mlp(mlp) : null;
         return new MoeBlock(router, Matrix(spec.Gate), bank, shared, _device.Ops, _device.Experts);
     }
 
-    private GatedMlp Mlp(Mlp spec) => new(Matrix(spec.Gate), Matrix(spec.Up), Matrix(spec.Down), _device.Ops);
+    private GatedMlp Mlp(Mlp spec) => new(
+        Matrix(_shard.InnerRows(spec.Gate)), Matrix(_shard.InnerRows(spec.Up)), Matrix(_shard.InnerColumns(spec.Down)),
+        _device.Ops);
 
     private BoundNorm Norm(RmsNorm spec) => new(_plan.Vector(spec.Weight), spec.Epsilon);
 

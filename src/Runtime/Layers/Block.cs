@@ -9,6 +9,14 @@ public abstract class Block
     public abstract void Forward(Tensor x, Tensor residual, in StepInputs step);
 }
 
+/// <summary>A part of which this rank has no share.</summary>
+public sealed class EmptyBlock : Block
+{
+    public override void Forward(Tensor x, Tensor residual, in StepInputs step)
+    {
+    }
+}
+
 /// <summary>
 /// What the blocks of a step share, sized to the step's rows. <paramref name="OnRoutes"/> is told what each router
 /// chose, to compare it with a reference.

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Runtime.Specs;
 
@@ -20,6 +21,9 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residen
     /// <summary>Other spellings of the same data, in the order of preference after <see cref="Name"/>.</summary>
     public ImmutableArray<TensorSource> Alternatives { get; init; } = [];
 
+    /// <summary>The tensor that this is a part of, and where in it; null for a whole tensor.</summary>
+    public TensorPart? Part { get; init; }
+
     /// <summary>1 for a vector.</summary>
     public long Rows => ElementCount / Columns;
 
@@ -27,7 +31,26 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residen
     public long Columns => Shape[^1];
 
     public long ElementCount => Shape.Aggregate(1L, (count, extent) => count * extent);
+
+    /// <summary>Rows [start, start + count) of a matrix, elements of a vector.</summary>
+    public TensorSpec SliceRows(long start, long count) => Shape.Length == 1
+        ? Slice([count], 0, start)
+        : Slice([count, Columns], start, 0);
+
+    /// <summary>Columns [start, start + count) of every row.</summary>
+    public TensorSpec SliceColumns(long start, long count) => Slice([Rows, count], 0, start);
+
+    private TensorSpec Slice(ImmutableArray<long> shape, long rowStart, long columnStart)
+    {
+        Check.That(Part is null);
+        return shape.SequenceEqual(Shape)
+            ? this
+            : this with { Shape = shape, Part = new TensorPart(this, rowStart, columnStart) };
+    }
 }
+
+/// <summary>Where a slice begins in the whole tensor.</summary>
+public sealed record TensorPart(TensorSpec Whole, long RowStart, long ColumnStart);
 
 /// <summary>
 /// A tensor that some checkpoints keep inside a larger one: <paramref name="Name"/> has shape <paramref name="Shape"/>,

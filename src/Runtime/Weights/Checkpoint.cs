@@ -169,11 +169,9 @@ public sealed class Checkpoint : IWeightSource, IDisposable
         public override (int File, long Offset) Position =>
             (fileIndex, stored.Begin + (firstRow * Tensor.Columns * storedType.Bytes()));
 
-        public override void Read(long rowStart, int rowCount, DType type, Span<byte> target)
+        public override void ReadElements(long first, DType type, Span<byte> target)
         {
-            Check.That(rowStart >= 0 && rowStart + rowCount <= Tensor.Rows);
-            Check.That(target.Length == rowCount * Tensor.Columns * type.Bytes());
-            var offset = (firstRow + rowStart) * Tensor.Columns * storedType.Bytes();
+            var offset = ((firstRow * Tensor.Columns) + first) * storedType.Bytes();
             if (type == storedType)
             {
                 file.Read(stored, offset, target);

@@ -39,11 +39,8 @@ public sealed class DummyWeights(ulong seed) : IWeightSource
     {
         public override (int File, long Offset) Position => (index, 0);
 
-        public override void Read(long rowStart, int rowCount, DType type, Span<byte> target)
+        public override void ReadElements(long first, DType type, Span<byte> target)
         {
-            Check.That(rowStart >= 0 && rowStart + rowCount <= Tensor.Rows);
-            Check.That(target.Length == rowCount * Tensor.Columns * type.Bytes());
-            var first = rowStart * Tensor.Columns;
             if (type == DType.F32)
             {
                 generator.Fill(first, MemoryMarshal.Cast<byte, float>(target));

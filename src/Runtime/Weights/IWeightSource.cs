@@ -24,5 +24,13 @@ public abstract class TensorReader(TensorSpec tensor)
     /// <summary>
     /// Writes rows [rowStart, rowStart + rowCount) as elements of the type. A vector is a matrix of one row.
     /// </summary>
-    public abstract void Read(long rowStart, int rowCount, DType type, Span<byte> target);
+    public virtual void Read(long rowStart, int rowCount, DType type, Span<byte> target)
+    {
+        Check.That(rowStart >= 0 && rowStart + rowCount <= Tensor.Rows);
+        Check.That(target.Length == rowCount * Tensor.Columns * type.Bytes());
+        ReadElements(rowStart * Tensor.Columns, type, target);
+    }
+
+    /// <summary>Fills the target with elements of the type, from element <paramref name="first"/> of the tensor on.</summary>
+    public abstract void ReadElements(long first, DType type, Span<byte> target);
 }

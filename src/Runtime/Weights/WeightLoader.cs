@@ -38,17 +38,25 @@ public static class WeightLoader
     /// plan asks for.
     /// </summary>
     public static void Load(
-        WeightPlan plan, IWeightSource source, LoadOptions options, CancellationToken cancellation = default)
+        WeightPlan plan, IWeightSource source, LoadOptions options, CancellationToken cancellation = default) =>
+        Load([plan], source, options, cancellation);
+
+    /// <summary>The same for the plans of several devices; what more than one of them wants is read for each.</summary>
+    public static void Load(
+        IReadOnlyList<WeightPlan> plans, IWeightSource source, LoadOptions options, CancellationToken cancellation = default)
     {
         Check.That(options.Threads > 0);
+        MatrixBinding[] matrices = [.. plans.SelectMany(plan => plan.Matrices)];
         TensorSpec[] tensors =
         [
-            .. plan.Matrices.Select(matrix => matrix.Tensor), .. plan.Vectors.SelectMany(vector => vector.Joined),
+            .. matrices.Select(matrix => matrix.Tensor),
+            .. plans.SelectMany(plan => plan.Vectors).SelectMany(vector => vector.Joined),
         ];
-        var readers = source.Open(tensors);
-        Check.That(readers.Count == tensors.Length);
-        var run = new Run(Pieces(plan.Matrices, readers), plan.Bytes, options.Progress);
-        run.LoadVectors(plan, readers.Skip(plan.Matrices.Count), cancellation);
+        var wholes = source.Open([.. tensors.Select(tensor => tensor.Part?.Whole ?? tensor)]);
+        Check.That(wholes.Count == tensors.Length);
+        TensorReader[] readers = [.. tensors.Zip(wholes, SliceReader.Of)];
+        var run = new Run(Pieces(matrices, readers), plans.Sum(plan => plan.Bytes), options.Progress);
+        run.LoadVectors(plans, readers.Skip(matrices.Length), cancellation);
         run.LoadMatrices(options.Threads, cancellation);
     }
 
@@ -90,10 +98,11 @@ public static class WeightLoader
         private volatile bool _failed;
 
         /// <summary>They are few and small, and uploads come from one thread.</summary>
-        public void LoadVectors(WeightPlan plan, IEnumerable<TensorReader> readers, CancellationToken cancellation)
+        public void LoadVectors(
+            IReadOnlyList<WeightPlan> plans, IEnumerable<TensorReader> readers, CancellationToken cancellation)
         {
             using var next = readers.GetEnumerator();
-            foreach (var vector in plan.Vectors)
+            foreach (var (plan, vector) in plans.SelectMany(plan => plan.Vectors.Select(vector => (plan, vector))))
             {
                 cancellation.ThrowIfCancellationRequested();
                 var bytes = new byte[vector.Target.Columns * DType.F32.Bytes()];

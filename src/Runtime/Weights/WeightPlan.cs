@@ -63,12 +63,11 @@ public sealed class WeightPlan(IDeviceMemory memory)
     }
 
     /// <summary>All routed experts of one layer.</summary>
-    public void Experts(Moe moe, ExpertBank bank)
+    public void Experts(ExpertBank bank, Func<int, ExpertTensors> tensors)
     {
-        Check.That(bank.Experts == moe.Router.Experts);
         for (var index = 0; index < bank.Experts; index++)
         {
-            var expert = moe.Expert(index);
+            var expert = tensors(index);
             Matrix(bank.Gate(index), expert.Gate);
             Matrix(bank.Up(index), expert.Up);
             Matrix(bank.Down(index), expert.Down);

@@ -91,7 +91,7 @@ public sealed class CheckpointTests : IDisposable
             .Save(_folder.File("model.safetensors"));
         var plan = new WeightPlan(new PlainMemory());
         var bank = new PlainBank(DType.F32, 4, 3, 2);
-        plan.Experts(moe, bank);
+        plan.Experts(bank, moe.Expert);
 
         Load(plan);
 

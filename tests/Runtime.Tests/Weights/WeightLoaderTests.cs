@@ -169,7 +169,7 @@ public sealed class WeightLoaderTests
         {
             public override (int File, long Offset) Position => (0, 0);
 
-            public override void Read(long rowStart, int rowCount, DType type, Span<byte> target)
+            public override void ReadElements(long first, DType type, Span<byte> target)
             {
                 if (Tensor.Shape.Length == 1)
                 {
