@@ -49,13 +49,16 @@ internal sealed class CpuOps(DeviceHandle device) : IDeviceOps
     {
         var keys = CpuBuffer.View(k);
         var values = CpuBuffer.View(v);
+        Check.That(cache is { KeyScale: 1, ValueScale: 1 });
         var target = View(cache);
         LkException.ThrowIfFailed(LkMoe.WriteKv(device, keys, values, target, Numbers(slots, DType.I32, k.Rows)));
     }
 
-    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, float scale, int? window, Tensor y)
+    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y)
     {
-        Check.That(window is null or > 0);
+        Check.That(rule.Window is null or > 0);
+        Check.That(cache is { KeyScale: 1, ValueScale: 1 });
+        var sinks = rule.Sinks is { } scores ? Numbers(scores, DType.F32, q.Columns / cache.HeadDim) : 0;
         var source = CpuBuffer.View(q);
         var target = CpuBuffer.View(y);
         var past = View(cache);
@@ -70,7 +73,7 @@ internal sealed class CpuOps(DeviceHandle device) : IDeviceOps
             Sequences = sequences,
             PagesPerSequence = batch.PageTables.Columns,
         };
-        LkException.ThrowIfFailed(LkMoe.Attention(device, source, past, rows, scale, window ?? 0, target));
+        LkException.ThrowIfFailed(LkMoe.Attention(device, source, past, rows, rule.Scale, rule.Window ?? 0, sinks, target));
     }
 
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y)

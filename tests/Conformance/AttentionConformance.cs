@@ -7,6 +7,9 @@ namespace LsglangSharp.Conformance;
 /// <summary>The paged cache and attention over it, against exact arithmetic.</summary>
 public abstract class AttentionConformance : DeviceConformance
 {
+    /// <summary>The types that this device keeps keys and values in.</summary>
+    protected virtual IReadOnlyList<DType> CacheTypes => Types;
+
     /// <summary>A query of this many rows at the end of a context of this length.</summary>
     private readonly record struct Span(int Rows, int Context);
 
@@ -23,7 +26,7 @@ public abstract class AttentionConformance : DeviceConformance
     public void Attention_sees_the_past_of_its_own_sequence(int heads, int headDim, int queryGroup, int pageSize)
     {
         var kvHeads = heads / queryGroup;
-        foreach (var type in Types)
+        foreach (var type in CacheTypes)
         {
             Attend(type, heads, kvHeads, headDim, pageSize, null, [new(1, 1), new(3, 17), new(5, 5), new(1, 33)]);
         }
@@ -67,7 +70,7 @@ public abstract class AttentionConformance : DeviceConformance
         var before = y.Read();
         var batch = new AttentionBatch(Integers(0), Integers(0), Integers(past.Pages)) { Sequences = 0 };
 
-        Device.Ops.Attention(Random(2, 8), past.Layer, batch, 1, null, y);
+        Device.Ops.Attention(Random(2, 8), past.Layer, batch, new(1), y);
 
         Assert.Equal(before, y.Read());
     }
@@ -79,9 +82,9 @@ public abstract class AttentionConformance : DeviceConformance
         var q = new PaddedTensor(Device, 1, 16, (_, i) => past.Keys[Slot(past.Pages, 0, 3, 4), i] * 1e4f);
         var y = Zeros(1, 16);
 
-        Device.Ops.Attention(q, past.Layer, Batch(past, [new(1, 9)]), 1, null, y);
+        Device.Ops.Attention(q, past.Layer, Batch(past, [new(1, 9)]), new(1), y);
 
-        Holds(q.Read(), past, [new(1, 9)], 1, null, y.Read());
+        Holds(q.Read(), past, [new(1, 9)], new(1), y.Read());
     }
 
     [Fact]
@@ -92,7 +95,7 @@ public abstract class AttentionConformance : DeviceConformance
         var q = new PaddedTensor(Device, 3, 32, (row, column) => row == 1 && column == 8 ? float.NaN : Uniform());
         var y = Zeros(3, 32);
 
-        Device.Ops.Attention(q, past.Layer, Batch(past, spans), 0.3f, null, y);
+        Device.Ops.Attention(q, past.Layer, Batch(past, spans), new(0.3f), y);
 
         var result = y.Read();
         for (var i = 0; i < 3 * 32; i++)
@@ -101,59 +104,229 @@ public abstract class AttentionConformance : DeviceConformance
         }
     }
 
+    /// <summary>
+    /// Every head size that has a path of its own and some that have none, query groups of 1 to 16, rows alone and many,
+    /// with the past of a few tokens and of thousands.
+    /// </summary>
     [Theory]
-    [MemberData(nameof(WeightTypes))]
-    public void Stored_keys_and_values_are_rounded_to_the_cache(DType type)
+    [InlineData(64, 1, 16)]
+    [InlineData(64, 8, 64)]
+    [InlineData(64, 16, 1)]
+    [InlineData(128, 4, 16)]
+    [InlineData(128, 5, 32)]
+    [InlineData(128, 8, 7)]
+    [InlineData(128, 12, 128)]
+    [InlineData(256, 2, 16)]
+    [InlineData(256, 16, 64)]
+    [InlineData(80, 3, 16)]
+    [InlineData(96, 10, 5)]
+    public void Sinks_take_their_share(int headDim, int queryGroup, int pageSize)
     {
-        const int KvHeads = 3, HeadDim = 10, PageSize = 4, Pages = 5;
-        var layer = Layer(type, Pages, KvHeads, HeadDim, PageSize);
-        var (k, v) = (Random(6, KvHeads * HeadDim, left: 8, right: 1), Random(6, KvHeads * HeadDim, left: 2, right: 7));
-        int[] slots = [19, 0, 7, 8, 3, 12];
-
-        Device.Ops.WriteKv(k, v, layer, Integers(slots));
-
-        foreach (var (source, cache) in new[] { (k.Read(), Stored(layer.Keys)), (v.Read(), Stored(layer.Values)) })
+        foreach (var type in CacheTypes)
         {
-            var written = new HashSet<int>();
-            for (var t = 0; t < slots.Length; t++)
+            float[] sinks = [.. Enumerable.Range(0, queryGroup).Select(head => head == 0 ? 30 : 4 * Uniform())];
+            foreach (var window in new int?[] { null, 1, 50 })
             {
-                for (var i = 0; i < KvHeads * HeadDim; i++)
-                {
-                    var at = Element(layer, slots[t], i / HeadDim, i % HeadDim);
-                    Assert.Equal(KnownMatrix.Round(type, source[t, i]), cache[at]);
-                    written.Add(at);
-                }
+                Attend(
+                    type, queryGroup, 1, headDim, pageSize, window,
+                    [new(1, 1), new(1, 130), new(7, 75), new(1, 700), new(20, 20)], sinks);
             }
-
-            Assert.All(Enumerable.Range(0, cache.Length).Except(written), at => Assert.Equal(0, cache[at]));
         }
     }
 
-    private void Attend(DType type, int heads, int kvHeads, int headDim, int pageSize, int? window, Span[] spans)
+    [Theory]
+    [InlineData(64)]
+    [InlineData(128)]
+    [InlineData(48)]
+    public void A_long_past_is_read_in_parts(int headDim)
     {
-        var past = Fill(type, kvHeads, headDim, pageSize, spans);
+        foreach (var type in CacheTypes)
+        {
+            Attend(type, 4, 1, headDim, 16, null, [new(1, 9000), new(1, 513), new(1, 511)]);
+            Attend(type, 4, 1, headDim, 16, 300, [new(1, 5000), new(3, 2000)]);
+        }
+    }
+
+    [Fact]
+    public void Rows_without_a_context_become_zeros()
+    {
+        foreach (var (type, headDim) in CacheTypes.SelectMany(type => new[] { (type, 10), (type, 64) }))
+        {
+            var past = Fill(type, 1, headDim, 4, [new(1, 9), new(1, 9), new(2, 9), new(1, 3)]);
+            Span[] spans = [new(1, 0), new(1, 9), new(2, 0), new(1, 3)];
+            var y = new PaddedTensor(Device, 5, 2 * headDim, (_, _) => 3);
+
+            Device.Ops.Attention(Random(5, 2 * headDim), past.Layer, Batch(past, spans), new(1, 4, Floats(1, 2)), y);
+
+            var result = y.Read();
+            Assert.All(
+                Enumerable.Range(0, 5 * 2 * headDim),
+                i => Assert.Equal(i / (2 * headDim) is 0 or 2 or 3, result[i / (2 * headDim), i % (2 * headDim)] == 0));
+        }
+    }
+
+    /// <summary>A key that a row may not see does not reach it, be it no number at all.</summary>
+    [Theory]
+    [InlineData(64)]
+    [InlineData(128)]
+    [InlineData(20)]
+    public void A_NaN_key_of_a_later_position_or_behind_the_window_stays_unseen(int headDim)
+    {
+        const int Context = 90, Rows = 40, At = 70, Window = 10;
+        foreach (var type in CacheTypes)
+        {
+            var past = Fill(type, 1, headDim, 16, [new(Rows, Context)]);
+            var (k, v) = (new PaddedTensor(Device, 1, headDim, (_, _) => float.NaN), Random(1, headDim));
+            Device.Ops.WriteKv(k, v, past.Layer, Integers(Slot(past.Pages, 0, At, 16)));
+            var y = Zeros(Rows, headDim);
+
+            Device.Ops.Attention(
+                Random(Rows, headDim), past.Layer, Batch(past, [new(Rows, Context)]), new(0.1f, Window), y);
+
+            var result = y.Read();
+            for (var row = 0; row < Rows; row++)
+            {
+                var sees = Context - Rows + row is >= At and < At + Window;
+                Assert.Equal(sees, Enumerable.Range(0, headDim).All(i => float.IsNaN(result[row, i])));
+                Assert.Equal(sees, Enumerable.Range(0, headDim).Any(i => float.IsNaN(result[row, i])));
+            }
+        }
+    }
+
+    /// <summary>The answer to one is the same, bit for bit, whoever else is asked.</summary>
+    [Fact]
+    public void A_row_does_not_depend_on_its_company()
+    {
+        foreach (var (type, headDim) in CacheTypes.SelectMany(type => new[] { (type, 24), (type, 128) }))
+        {
+            Span[] spans = [new(1, 800), new(1, 3), new(30, 60), new(1, 2500), new(0, 4)];
+            var past = Fill(type, 1, headDim, 16, spans);
+            var q = Random(33, 2 * headDim);
+            var together = Zeros(33, 2 * headDim);
+            Device.Ops.Attention(q, past.Layer, Batch(past, spans), new(0.1f), together);
+            var all = together.Read();
+
+            for (int i = 0, row = 0; i < spans.Length; row += spans[i++].Rows)
+            {
+                var alone = Zeros(Math.Max(spans[i].Rows, 1), 2 * headDim);
+                int[,] pages = new int[1, past.Pages.GetLength(1)];
+                for (var page = 0; page < pages.Length; page++)
+                {
+                    pages[0, page] = past.Pages[i, page];
+                }
+
+                var batch = Batch(past with { Pages = pages }, [spans[i]]);
+                var rows = q.View.SliceRows(row, spans[i].Rows);
+                Device.Ops.Attention(rows, past.Layer, batch, new(0.1f), alone.View.SliceRows(0, spans[i].Rows));
+
+                var result = alone.Read();
+                for (var element = 0; element < spans[i].Rows * 2 * headDim; element++)
+                {
+                    var (r, column) = (element / (2 * headDim), element % (2 * headDim));
+                    SameRow(all[row + r, column], result[r, column]);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void A_cache_of_eight_bits_has_scales()
+    {
+        foreach (var type in CacheTypes.Where(type => type == DType.F8E4M3))
+        {
+            Attend(type, 4, 2, 128, 16, null, [new(1, 40), new(9, 30)], [1, 2, 3, 4], 0.25f, 0.5f);
+            Attend(type, 4, 2, 10, 16, null, [new(1, 40), new(9, 30)], null, 4, 0.0625f);
+        }
+    }
+
+    [Fact]
+    public void An_eight_bit_cache_saturates_and_keeps_what_is_no_number()
+    {
+        if (!CacheTypes.Contains(DType.F8E4M3))
+        {
+            return;
+        }
+
+        float[] values = [float.NaN, float.PositiveInfinity, -1e9f, 464, 449, -0.0f, 0.0009765625f, 0.0009765627f];
+        float[] expected = [float.NaN, 448, -448, 448, 448, -0.0f, 0, 0.001953125f];
+        var layer = Layer(DType.F8E4M3, 1, 1, values.Length, 1);
+        var k = new PaddedTensor(Device, 1, values.Length, (_, i) => values[i]);
+
+        Device.Ops.WriteKv(k, k, layer, Integers(0));
+
+        Assert.Equal(expected, Stored(layer.Keys));
+        Assert.Equal(expected, Stored(layer.Values));
+    }
+
+    [Theory]
+    [InlineData(3, 10)]
+    [InlineData(2, 64)]
+    public void Stored_keys_and_values_are_rounded_to_the_cache(int kvHeads, int headDim)
+    {
+        const int PageSize = 4, Pages = 5;
+        foreach (var type in CacheTypes)
+        {
+            var layer = Layer(type, Pages, kvHeads, headDim, PageSize);
+            var width = kvHeads * headDim;
+            var (k, v) = (Random(7, width, left: 8, right: 1), Random(7, width, left: 2, right: 7));
+            int[] slots = [19, 0, 7, -1, 8, 3, 12];
+
+            Device.Ops.WriteKv(k, v, layer, Integers(slots));
+
+            foreach (var (source, cache) in new[] { (k.Read(), Stored(layer.Keys)), (v.Read(), Stored(layer.Values)) })
+            {
+                var written = new HashSet<int>();
+                foreach (var (t, slot) in slots.Index().Where(pair => pair.Item >= 0))
+                {
+                    for (var i = 0; i < width; i++)
+                    {
+                        var at = Element(layer, slot, i / headDim, i % headDim);
+                        Assert.Equal(KnownMatrix.Round(type, source[t, i]), cache[at]);
+                        written.Add(at);
+                    }
+                }
+
+                Assert.All(Enumerable.Range(0, cache.Length).Except(written), at => Assert.Equal(0, cache[at]));
+            }
+        }
+    }
+
+    /// <summary>Equal; a device that cuts its work by the batch may differ as two orders of summing do.</summary>
+    protected virtual void SameRow(float together, float alone) => Assert.Equal(together, alone);
+
+    private void Attend(
+        DType type, int heads, int kvHeads, int headDim, int pageSize, int? window, Span[] spans, float[]? sinks = null,
+        float keyScale = 1, float valueScale = 1)
+    {
+        var past = Fill(type, kvHeads, headDim, pageSize, spans, keyScale, valueScale);
         var rows = spans.Sum(span => span.Rows);
         var q = Random(rows, heads * headDim, left: 4, right: 2 * kvHeads * headDim);
         var y = Zeros(rows, heads * headDim, left: 1, right: 2);
-        var scale = 1 / MathF.Sqrt(headDim);
+        var rule = new AttentionRule(1 / MathF.Sqrt(headDim), window, sinks is null ? null : Floats(sinks));
 
-        Device.Ops.Attention(q, past.Layer, Batch(past, spans), scale, window, y);
+        Device.Ops.Attention(q, past.Layer, Batch(past, spans), rule, y);
 
-        Holds(q.Read(), past, spans, scale, window, y.Read());
+        Holds(q.Read(), past, spans, rule, y.Read(), sinks);
     }
 
-    private KvLayer Layer(DType type, int pages, int kvHeads, int headDim, int pageSize)
+    private KvLayer Layer(
+        DType type, int pages, int kvHeads, int headDim, int pageSize, float keyScale = 1, float valueScale = 1)
     {
         var rows = pages * kvHeads * pageSize;
         return new(
             Device.Memory.Allocate(type, rows, headDim), Device.Memory.Allocate(type, rows, headDim), pageSize, kvHeads,
-            headDim);
+            headDim)
+        {
+            KeyScale = keyScale,
+            ValueScale = valueScale,
+        };
     }
 
     /// <summary>
     /// Random keys and values for all contexts, on pages in a shuffled order; every other slot of the cache holds NaN.
     /// </summary>
-    private Past Fill(DType type, int kvHeads, int headDim, int pageSize, Span[] spans)
+    private Past Fill(
+        DType type, int kvHeads, int headDim, int pageSize, Span[] spans, float keyScale = 1, float valueScale = 1)
     {
         var perSequence = spans.Max(span => Pages(span.Context, pageSize));
         var pageCount = spans.Sum(span => Pages(span.Context, pageSize)) + 2;
@@ -169,16 +342,19 @@ public abstract class AttentionConformance : DeviceConformance
             }
         }
 
-        var layer = Layer(type, pageCount, kvHeads, headDim, pageSize);
+        var layer = Layer(type, pageCount, kvHeads, headDim, pageSize, keyScale, valueScale);
         var slotCount = pageCount * pageSize;
         var used = new HashSet<int>(spans.SelectMany((span, i) => Enumerable.Range(0, span.Context)
             .Select(position => Slot(table, i, position, pageSize))));
         float Value(int slot) => used.Contains(slot) ? Uniform() : float.NaN;
-        var k = new PaddedTensor(Device, slotCount, kvHeads * headDim, (slot, _) => KnownMatrix.Round(type, Value(slot)));
-        var v = new PaddedTensor(Device, slotCount, kvHeads * headDim, (slot, _) => KnownMatrix.Round(type, Value(slot)));
+        // What the cache gives back exactly: with scales that are powers of two, too.
+        var k = new PaddedTensor(Device, slotCount, kvHeads * headDim, (slot, _) => Kept(type, Value(slot), keyScale));
+        var v = new PaddedTensor(Device, slotCount, kvHeads * headDim, (slot, _) => Kept(type, Value(slot), valueScale));
         Device.Ops.WriteKv(k, v, layer, Integers([.. Enumerable.Range(0, slotCount)]));
         return new(layer, k.Read(), v.Read(), table);
     }
+
+    private static float Kept(DType type, float value, float scale) => KnownMatrix.Round(type, value / scale) * scale;
 
     private AttentionBatch Batch(Past past, Span[] spans)
     {
@@ -196,7 +372,8 @@ public abstract class AttentionConformance : DeviceConformance
         };
     }
 
-    private void Holds(float[,] q, Past past, Span[] spans, float scale, int? window, float[,] y)
+    private void Holds(
+        float[,] q, Past past, Span[] spans, AttentionRule rule, float[,] y, float[]? sinks = null)
     {
         var (layer, headDim) = (past.Layer, past.Layer.HeadDim);
         var heads = q.GetLength(1) / headDim;
@@ -208,14 +385,14 @@ public abstract class AttentionConformance : DeviceConformance
                 var position = spans[sequence].Context - spans[sequence].Rows + r;
                 int[] slots =
                 [
-                    .. Enumerable.Range(0, position + 1).Where(past => window is not { } w || past > position - w)
+                    .. Enumerable.Range(0, position + 1).Where(past => rule.Window is not { } w || past > position - w)
                         .Select(at => Slot(past.Pages, sequence, at, layer.PageSize)),
                 ];
                 for (var head = 0; head < heads; head++)
                 {
                     var (t, at) = (row, head * headDim);
                     var kvAt = head / (heads / layer.KvHeads) * headDim;
-                    var expected = Softmax(slots, i => q[t, at + i], past, kvAt, scale);
+                    var expected = Softmax(slots, i => q[t, at + i], past, kvAt, rule.Scale, sinks?[head]);
                     for (var d = 0; d < headDim; d++)
                     {
                         expected[d].Holds(y[t, at + d], $"sequence {sequence}, row {t}, head {head}, element {d}");
@@ -225,7 +402,7 @@ public abstract class AttentionConformance : DeviceConformance
         }
     }
 
-    private Bounded[] Softmax(int[] slots, Func<int, double> q, Past past, int at, float scale)
+    private Bounded[] Softmax(int[] slots, Func<int, double> q, Past past, int at, float scale, double? sink)
     {
         var headDim = past.Layer.HeadDim;
         var rounding = ActivationRounding(past.Layer.Keys.Type);
@@ -238,12 +415,12 @@ public abstract class AttentionConformance : DeviceConformance
             scoreError = Math.Max(scoreError, (scale * product.Error) + (2 * Tolerance.Single * Math.Abs(scores[i])));
         }
 
-        var highest = scores.Max();
+        var highest = Math.Max(scores.Max(), sink ?? double.NegativeInfinity);
         var weights = Array.ConvertAll(scores, score => Math.Exp(score - highest));
-        var total = weights.Sum();
+        var total = weights.Sum() + (sink is { } score ? Math.Exp(score - highest) : 0);
         // An exponential turns its argument's absolute error into a relative one, above and below the line; the
         // argument itself is a difference that was rounded.
-        var spread = highest - scores.Min();
+        var spread = highest - Math.Min(scores.Min(), sink ?? highest);
         var exponential = scoreError + (Tolerance.Single * spread) + Tolerance.Transcendental;
         var relative = Math.Exp(2 * exponential) - 1 + (2 * Tolerance.Dot(slots.Length)) + rounding;
         var y = new Bounded[headDim];
@@ -266,6 +443,7 @@ public abstract class AttentionConformance : DeviceConformance
     {
         DType.F32 => Device.Memory.Read<float>(cache).ToArray(),
         DType.F16 => Array.ConvertAll(Device.Memory.Read<Half>(cache).ToArray(), value => (float)value),
+        DType.F8E4M3 => Array.ConvertAll(Device.Memory.Read<byte>(cache).ToArray(), Float8.ToSingle),
         _ => Array.ConvertAll(Device.Memory.Read<ushort>(cache).ToArray(), BFloat16.ToSingle),
     };
 

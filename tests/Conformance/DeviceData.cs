@@ -95,6 +95,7 @@ public sealed class KnownMatrix
         DType.F32 => value,
         DType.F16 => (float)(Half)value,
         DType.BF16 => BFloat16.ToSingle(BFloat16.FromSingle(value)),
+        DType.F8E4M3 => Float8.ToSingle(Float8.FromSingle(value)),
         _ => throw new InvariantException($"{type} is not a type of real numbers"),
     };
 

@@ -72,7 +72,7 @@ internal sealed class SmallStep
         ops.RotaryAngles(_ids, _frequencies, 1, _angles);
         ops.Rotate(_x, HeadDim, _angles, false);
         ops.WriteKv(_keys, _keys, _cache, _ids);
-        ops.Attention(_x, _cache, _batch, 0.125f, null, _y);
+        ops.Attention(_x, _cache, _batch, new(0.125f), _y);
         ops.GatedMlp(_x, _square, _square, _square, _y);
         ops.Route(_x, _gate, _router, _routes);
         var run = _device.Experts.Start(_bank, _x, _routes);

@@ -42,7 +42,7 @@ public sealed class TapeDevice(Tape tape, IDevice inner) : IDevice, IDeviceOps, 
 
     public void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots) => tape.Record("write");
 
-    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, float scale, int? window, Tensor y) =>
+    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y) =>
         tape.Record("attention");
 
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y) => tape.Record("mlp");

@@ -290,7 +290,7 @@ int run_attention(const std::vector<std::string>& arguments) {
                 lengths.push_back(static_cast<std::int32_t>(shape.past + shape.rows));
             }
             const Batch batch{starts.data(), lengths.data(), tables.data(), pages, shape.sequences};
-            attention(bench.device(), q.grid, cache, batch, 0.09f, 0, y.grid);
+            attention(bench.device(), q.grid, cache, batch, 0.09f, 0, nullptr, y.grid);
             const double keys_read = static_cast<double>(shape.sequences * (shape.past + shape.rows));
             const double pairs = static_cast<double>(shape.rows) *
                                  (static_cast<double>(shape.past) + static_cast<double>(shape.rows) / 2);

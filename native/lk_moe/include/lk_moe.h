@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define LK_ABI_VERSION 1
+#define LK_ABI_VERSION 2
 
 #if defined(__GNUC__)
 #define LK_API __attribute__((visibility("default")))
@@ -210,12 +210,17 @@ LK_API lk_status lk_rotary_angles(lk_device* device, const int32_t* positions, c
 LK_API lk_status lk_rotate(lk_device* device, const lk_tensor* x, int32_t head_dim, const lk_tensor* cos_sin,
                            int32_t interleaved);
 
+/* k[t] and v[t] to slots[t] of the cache, rounded to its type; slot -1 stores nothing. */
 LK_API lk_status lk_write_kv(lk_device* device, const lk_tensor* k, const lk_tensor* v, const lk_kv_layer* cache,
                              const int32_t* slots);
 
-/* window 0: none. */
+/*
+ * Causal softmax attention. window 0: none. sinks: a score for each query head that joins the softmax's denominator
+ * without a value; may be null. Rows of a sequence whose context length is 0 become zeros.
+ */
 LK_API lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv_layer* cache,
-                              const lk_attention_batch* batch, float scale, int32_t window, const lk_tensor* y);
+                              const lk_attention_batch* batch, float scale, int32_t window, const float* sinks,
+                              const lk_tensor* y);
 
 /* y += down(silu(gate x) * (up x)) */
 LK_API lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* gate, const lk_matrix* up,

@@ -36,7 +36,7 @@ void check_batch(const lk_attention_batch* batch, const lk_kv_layer* cache, cons
         require(first >= 0 && first <= last && last <= static_cast<std::int64_t>(q.rows),
                 "a sequence's rows are outside q");
         const std::int64_t length = batch->context_lengths[s];
-        require(length >= last - first, "a context is shorter than its queries");
+        require(length == 0 || length >= last - first, "a context is shorter than its queries");
         const std::int64_t used = (length + cache->page_size - 1) / cache->page_size;
         require(used <= batch->pages_per_sequence, "a context is longer than its page table");
         if (last > first) {
@@ -113,13 +113,13 @@ lk_status lk_write_kv(lk_device* device, const lk_tensor* k, const lk_tensor* v,
         const lk::KvCache target = lk::to_cache(cache);
         require(keys.rows == values.rows && keys.columns == values.columns, "k and v must have one shape");
         require(keys.columns == target.heads * target.head_dim, "k must be as wide as the cache's heads");
-        lk::check_indices(slots, keys.rows, lk::pages_of(cache) * cache->page_size, "slot");
+        lk::check_slots(slots, keys.rows, lk::pages_of(cache) * cache->page_size);
         lk::write_kv(d, keys, values, target, slots);
     });
 }
 
 lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv_layer* cache, const lk_attention_batch* batch,
-                       float scale, int32_t window, const lk_tensor* y) {
+                       float scale, int32_t window, const float* sinks, const lk_tensor* y) {
     return on(device, [&](lk::Device& d) {
         const Grid source = lk::to_grid(q), target = lk::to_grid(y);
         const lk::KvCache kv = lk::to_cache(cache);
@@ -131,7 +131,7 @@ lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv_layer*
         const lk::Batch rows{batch->query_starts, batch->context_lengths, batch->page_tables,
                              static_cast<std::size_t>(batch->page_table_stride),
                              static_cast<std::size_t>(batch->sequences)};
-        lk::attention(d, source, kv, rows, scale, static_cast<std::size_t>(window), target);
+        lk::attention(d, source, kv, rows, scale, static_cast<std::size_t>(window), sinks, target);
     });
 }
 

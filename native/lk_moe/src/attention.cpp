@@ -1,4 +1,4 @@
-// y = softmax(scale q k') v over pages, causal, with an optional window.
+// y = softmax(scale q k') v over pages, causal, with an optional window and optional sinks in the denominator.
 //
 // A group is one key-value head of one block of query rows of one sequence: the query heads that share the keys are the
 // tokens of one small matrix product, so that each key and value is read once. Groups with long pasts are cut into
@@ -57,6 +57,7 @@ struct Job {
     const Batch& batch;
     float scale;
     std::size_t window;
+    const float* sinks;
     const Grid& y;
 
     std::size_t sharing() const { return q.columns / (cache.heads * cache.head_dim); }
@@ -109,6 +110,7 @@ std::size_t first_key(const Job& job, std::size_t position) {
 Plan make_plan(const Job& job) {
     std::size_t group_count = 0;
     for (std::size_t s = 0; s < job.batch.sequences; ++s) {
+        if (job.batch.context_lengths[s] == 0) continue;
         const auto rows = static_cast<std::size_t>(job.batch.query_starts[s + 1] - job.batch.query_starts[s]);
         group_count += divide_up(rows, job.group_rows()) * job.cache.heads;
     }
@@ -125,6 +127,7 @@ Plan make_plan(const Job& job) {
 
     std::size_t keys_total = 0;
     for (std::size_t s = 0; s < job.batch.sequences; ++s) {
+        if (job.batch.context_lengths[s] == 0) continue;
         const auto start = static_cast<std::size_t>(job.batch.query_starts[s]);
         const auto rows = static_cast<std::size_t>(job.batch.query_starts[s + 1]) - start;
         const std::size_t past = static_cast<std::size_t>(job.batch.context_lengths[s]) - rows;
@@ -164,6 +167,16 @@ Plan make_plan(const Job& job) {
         }
     }
     return plan;
+}
+
+// The rows of sequences that have no context only fill up a batch.
+void clear_rows_without_context(const Job& job) {
+    for (std::size_t s = 0; s < job.batch.sequences; ++s) {
+        if (job.batch.context_lengths[s] != 0) continue;
+        const auto end = static_cast<std::size_t>(job.batch.query_starts[s + 1]);
+        for (auto row = static_cast<std::size_t>(job.batch.query_starts[s]); row < end; ++row)
+            std::fill_n(job.y.row(row), job.y.columns, 0.0f);
+    }
 }
 
 // Where the rows of a key begin, in bytes.
@@ -270,12 +283,23 @@ void mix(const Job& job, const Group& group, const Workplace& place, std::size_t
                                                          place.factors, {place.values, job.cache.head_dim});
 }
 
-void finish(const Job& job, const Group& group, const float* sums, float* values) {
+// What the values are multiplied by: one over the softmax's denominator, which the sink joins. Its score may be the
+// largest: then everything else shrinks.
+float share(const Job& job, std::size_t head, float maximum, float sum) {
+    if (job.sinks == nullptr) return 1.0f / sum;
+    const float sink = job.sinks[head];
+    const float largest = sink > maximum ? sink : maximum;
+    const float factor = std::exp(maximum - largest);
+    return factor / (sum * factor + std::exp(sink - largest));
+}
+
+void finish(const Job& job, const Group& group, const float* maxima, const float* sums, float* values) {
     const std::size_t dim = job.cache.head_dim;
     const std::size_t sharing = job.sharing();
     for (std::size_t t = 0; t < group.rows * sharing; ++t) {
-        job.device.kernels().scale(1.0f / sums[t], values + t * dim, dim);
-        float* const target = job.y.row(group.row + t / sharing) + (group.head * sharing + t % sharing) * dim;
+        const std::size_t head = group.head * sharing + t % sharing;
+        job.device.kernels().scale(share(job, head, maxima[t], sums[t]), values + t * dim, dim);
+        float* const target = job.y.row(group.row + t / sharing) + head * dim;
         std::memcpy(target, values + t * dim, dim * sizeof(float));
     }
 }
@@ -297,7 +321,7 @@ void run_task(const Job& job, const Group& group, std::size_t part, const Workpl
         mix(job, group, place, first, last);
     }
     if (group.parts == 1) {
-        finish(job, group, place.sums, place.values);
+        finish(job, group, place.maxima, place.sums, place.values);
         return;
     }
     float* const partial = partials + (group.partial + part) * job.partial_floats();
@@ -323,15 +347,17 @@ void merge(const Job& job, const Group& group, const Workplace& place, const flo
             place.sums[t] += sum * factor;
             job.device.kernels().axpy(factor, part(p) + 2 * tokens + t * dim, place.values + t * dim, dim);
         }
+        place.maxima[t] = largest;
     }
-    finish(job, group, place.sums, place.values);
+    finish(job, group, place.maxima, place.sums, place.values);
 }
 
 }  // namespace
 
 void attention(Device& device, const Grid& q, const KvCache& cache, const Batch& batch, float scale, std::size_t window,
-               const Grid& y) {
-    const Job job{device, q, cache, batch, scale, window, y};
+               const float* sinks, const Grid& y) {
+    const Job job{device, q, cache, batch, scale, window, sinks, y};
+    clear_rows_without_context(job);
     const Plan plan = make_plan(job);
     if (plan.task_count == 0) return;
 

@@ -47,6 +47,14 @@ inline void check_indices(const int32_t* indices, std::size_t count, std::int64_
     }
 }
 
+// The same for slots of a cache, where -1 means none.
+inline void check_slots(const int32_t* slots, std::size_t count, std::int64_t limit) {
+    require(slots != nullptr || count == 0, "indices must be set");
+    for (std::size_t i = 0; i < count; ++i) {
+        if (slots[i] != -1) check_indices(slots + i, 1, limit, "slot");
+    }
+}
+
 inline KvCache to_cache(const lk_kv_layer* layer) {
     require(layer != nullptr, "a cache must be set");
     check_shape(&layer->keys);

@@ -76,10 +76,11 @@ struct Batch {
     std::size_t sequences;
 };
 
+// A negative slot stores nothing.
 void write_kv(Device& device, const Grid& k, const Grid& v, const KvCache& cache, const std::int32_t* slots);
-// window 0: none.
+// window 0: none; sinks may be null.
 void attention(Device& device, const Grid& q, const KvCache& cache, const Batch& batch, float scale, std::size_t window,
-               const Grid& y);
+               const float* sinks, const Grid& y);
 
 // ---- moe.cpp ----
 struct RoutesView {

@@ -84,6 +84,7 @@ void write_kv(Device& device, const Grid& k, const Grid& v, const KvCache& cache
     const auto narrow = device.kernels().narrow[index_of(cache.format)];
     spread(device, k.rows, rows_worth(2 * k.columns), [&](std::size_t first, std::size_t last) {
         for (std::size_t t = first; t < last; ++t) {
+            if (slots[t] < 0) continue;
             const auto slot = static_cast<std::size_t>(slots[t]);
             for (std::size_t head = 0; head < cache.heads; ++head) {
                 const std::size_t at = cache.offset(slot / cache.page_size, head, slot % cache.page_size);

@@ -84,7 +84,7 @@ std::vector<Floats> fill(lk_device* device, Cache& cache, Random& random) {
 }
 
 void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vector<int>& rows,
-           const std::vector<int>& lengths, int window, Random& random) {
+           const std::vector<int>& lengths, int window, Random& random, const std::vector<float>& sinks = {}) {
     Cache cache(type, shape, rows, lengths, random);
     const std::vector<Floats> past = fill(device, cache, random);
     const int total = cache.starts.back();
@@ -96,7 +96,7 @@ void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vect
     const lk_tensor qt = q.tensor(), yt = y.tensor();
     const lk_kv_layer layer = cache.layer();
     const lk_attention_batch batch = cache.batch();
-    ok(lk_attention(device, &qt, &layer, &batch, scale, window, &yt));
+    ok(lk_attention(device, &qt, &layer, &batch, scale, window, sinks.empty() ? nullptr : sinks.data(), &yt));
 
     for (std::size_t s = 0; s < rows.size(); ++s) {
         const Floats& k = past[2 * s];
@@ -114,8 +114,9 @@ void check(lk_device* device, lk_dtype type, const Shape& shape, const std::vect
                         sum += static_cast<double>(q.at(row, h * shape.head_dim + d)) * k.at(p, kv + d);
                     scores.push_back(sum * scale);
                 }
-                const double largest = *std::max_element(scores.begin(), scores.end());
-                double sum = 0;
+                const double sink = sinks.empty() ? -INFINITY : sinks[static_cast<std::size_t>(h)];
+                const double largest = std::max(sink, *std::max_element(scores.begin(), scores.end()));
+                double sum = std::exp(sink - largest);
                 for (double& score : scores) sum += score = std::exp(score - largest);
                 for (int d = 0; d < shape.head_dim; ++d) {
                     double expected = 0;
@@ -194,9 +195,9 @@ TEST_P(AttentionTest, Lets_not_a_number_of_a_seen_key_through) {
         const lk_tensor qt = q.tensor(), yt = y.tensor();
         const lk_kv_layer layer = cache.layer();
         const lk_attention_batch batch = cache.batch();
-        ok(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, &yt));
+        ok(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, nullptr, &yt));
         for (const float value : y.values) ASSERT_TRUE(std::isnan(value));
-        ok(lk_attention(device_.get(), &qt, &layer, &batch, 1, 100, &yt));
+        ok(lk_attention(device_.get(), &qt, &layer, &batch, 1, 100, nullptr, &yt));
         for (const float value : y.values) ASSERT_FALSE(std::isnan(value));
     }
 }
@@ -211,13 +212,47 @@ TEST_P(AttentionTest, Refuses_pages_and_slots_outside) {
     EXPECT_EQ(lk_write_kv(device_.get(), &kt, &vt, &layer, &slot), LK_INVALID_ARGUMENT);
     cache.tables[2] = cache.slots;
     lk_attention_batch batch = cache.batch();
-    EXPECT_EQ(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, &yt), LK_INVALID_ARGUMENT);
+    EXPECT_EQ(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, nullptr, &yt), LK_INVALID_ARGUMENT);
     cache.lengths[0] = 100;
     batch = cache.batch();
-    EXPECT_EQ(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, &yt), LK_INVALID_ARGUMENT);
-    cache.lengths[0] = 0;
+    EXPECT_EQ(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, nullptr, &yt), LK_INVALID_ARGUMENT);
+    cache.lengths[0] = -1;
     batch = cache.batch();
-    EXPECT_EQ(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, &yt), LK_INVALID_ARGUMENT);
+    EXPECT_EQ(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, nullptr, &yt), LK_INVALID_ARGUMENT);
+    slot = -2;
+    EXPECT_EQ(lk_write_kv(device_.get(), &kt, &vt, &layer, &slot), LK_INVALID_ARGUMENT);
+}
+
+TEST_P(AttentionTest, Gives_sinks_their_share) {
+    Random random(8);
+    for (const int window : {0, 5}) {
+        const std::vector<float> sinks{0.5f, -3, 9, 120};
+        check(device_.get(), LK_F32, {4, 2, 16, 16}, {1, 1}, {900, 3}, window, random, sinks);
+        check(device_.get(), LK_BF16, {4, 2, 16, 16}, {120, 1, 40}, {120, 2000, 400}, window, random, sinks);
+    }
+}
+
+TEST_P(AttentionTest, Fills_a_batch_up_with_zeros) {
+    Random random(9);
+    Cache cache(LK_F32, {2, 1, 8, 4}, {1, 1, 2}, {9, 9, 9}, random);
+    fill(device_.get(), cache, random);
+    std::vector<std::byte> before = cache.keys;
+    Floats q(4, 16), y(4, 16), k(1, 8), v(1, 8);
+    q.fill(random);
+    std::fill(y.values.begin(), y.values.end(), 7.0f);
+    cache.lengths = {0, 9, 0};
+    const lk_tensor qt = q.tensor(), yt = y.tensor(), kt = k.tensor(), vt = v.tensor();
+    const lk_kv_layer layer = cache.layer();
+    const lk_attention_batch batch = cache.batch();
+    const int32_t nowhere = -1;
+
+    ok(lk_write_kv(device_.get(), &kt, &vt, &layer, &nowhere));
+    ok(lk_attention(device_.get(), &qt, &layer, &batch, 1, 0, nullptr, &yt));
+
+    EXPECT_EQ(before, cache.keys);
+    for (int row = 0; row < 4; ++row) {
+        for (int i = 0; i < 16; ++i) ASSERT_EQ(y.at(row, i) == 0.0f, row != 1);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, AttentionTest, ::testing::Values(1, 2, 5));

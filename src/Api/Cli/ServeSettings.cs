@@ -184,7 +184,7 @@ internal sealed record ServeSettings
 
         Require(LoadFormat is "auto" or "safetensors" or "dummy",
             $"--load-format {LoadFormat} is not supported; auto, safetensors and dummy are.");
-        ComputeType.OfCache(KvCacheDtype);
+        ComputeType.OfCache(KvCacheDtype, Device.StartsWith("cuda", StringComparison.Ordinal));
         Require(ChunkedPrefillSize != 0, "--chunked-prefill-size must be at least 1, or -1 for no chunking, got 0.");
         Require(SslKeyFile is null == SslCertFile is null,
             "--ssl-keyfile and --ssl-certfile go together; only one of them was given.");

@@ -39,7 +39,7 @@ internal sealed class ServingModel : IDisposable
         _tokenizer = tokenizer;
         Counts = ModelCounts.Of(folder.Spec);
         WeightType = ComputeType.Of(settings.Dtype, folder.Spec.CheckpointType);
-        _cacheType = ComputeType.OfCache(settings.KvCacheDtype);
+        _cacheType = ComputeType.OfCache(settings.KvCacheDtype, onCuda: false);
 
         (var limits, _memory) = MemoryBudget.Make(
             folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);

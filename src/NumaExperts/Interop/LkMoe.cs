@@ -6,7 +6,7 @@ namespace LsglangSharp.NumaExperts.Interop;
 internal static unsafe partial class LkMoe
 {
     /// <summary>LK_ABI_VERSION.</summary>
-    public const uint AbiVersionExpected = 1;
+    public const uint AbiVersionExpected = 2;
 
     private const string Library = "lk_moe";
 
@@ -106,6 +106,7 @@ internal static unsafe partial class LkMoe
         in LkAttentionBatch batch,
         float scale,
         int window,
+        nint sinks,
         in LkTensor y);
 
     [LibraryImport(Library, EntryPoint = "lk_gated_mlp")]

@@ -90,7 +90,8 @@ public sealed class Binding
             Matrix(_shard.Output(spec)),
             spec.OutBias is { } output && _shard.IsFirst ? _plan.Vector(output) : null,
             spec.QueryNorm is { } queryNorm ? _plan.Vector(queryNorm.Weight) : null,
-            spec.KeyNorm is { } keyNorm ? _plan.Vector(keyNorm.Weight) : null);
+            spec.KeyNorm is { } keyNorm ? _plan.Vector(keyNorm.Weight) : null,
+            spec.Sinks is { } sinks ? _plan.Vector(_shard.Sinks(spec, sinks)) : null);
         return new GqaAttention(local, weights, _cacheOf(local), RotationIndex(spec.Rotary), _device.Ops);
     }
 

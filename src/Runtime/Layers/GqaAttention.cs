@@ -8,14 +8,14 @@ namespace LsglangSharp.Runtime.Layers;
 /// </summary>
 public sealed record GqaWeights(
     WeightMatrix Projection, Tensor? ProjectionBias, WeightMatrix Output, Tensor? OutputBias, Tensor? QueryNorm,
-    Tensor? KeyNorm);
+    Tensor? KeyNorm, Tensor? Sinks);
 
 /// <summary>Grouped-query attention over the paged cache.</summary>
 public sealed class GqaAttention(Gqa spec, GqaWeights weights, KvLayer cache, int rotationIndex, IDeviceOps ops) : Block
 {
     private readonly int _queryWidth = spec.Heads * spec.HeadDim;
     private readonly int _kvWidth = spec.KvHeads * spec.HeadDim;
-    private readonly float _scale = 1 / MathF.Sqrt(spec.HeadDim);
+    private readonly AttentionRule _rule = new(1 / MathF.Sqrt(spec.HeadDim), spec.Window, weights.Sinks);
 
     public static WorkspaceWidths Widths(Gqa spec) =>
         new((spec.Heads + (2 * spec.KvHeads)) * spec.HeadDim, spec.Heads * spec.HeadDim, 0);
@@ -40,7 +40,7 @@ public sealed class GqaAttention(Gqa spec, GqaWeights weights, KvLayer cache, in
         ops.WriteKv(k, v, cache, step.Slots);
 
         var attended = step.Workspace.Attended(x.Rows, _queryWidth);
-        ops.Attention(q, cache, step.Attention, _scale, spec.Window, attended);
+        ops.Attention(q, cache, step.Attention, _rule, attended);
         ops.Linear(attended, weights.Output, weights.OutputBias, residual, accumulate: true);
     }
 }

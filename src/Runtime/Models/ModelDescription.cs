@@ -171,6 +171,7 @@ public static class ModelDescription
         DType.F32 => "float32",
         DType.F16 => "float16",
         DType.BF16 => "bfloat16",
+        DType.F8E4M3 => "fp8_e4m3",
         _ => "int32",
     };
 }

@@ -52,6 +52,13 @@ public sealed record Shard(int Rank, int Ranks)
         return tensor.SliceRows((long)heads.KvStart * gqa.HeadDim, (long)heads.KvCount * gqa.HeadDim);
     }
 
+    /// <summary>The scores of this rank's heads that have no value.</summary>
+    public TensorSpec Sinks(Gqa gqa, TensorSpec tensor)
+    {
+        var heads = HeadsOf(gqa);
+        return tensor.SliceRows(heads.Start, heads.Count);
+    }
+
     /// <summary>The columns of the output projection that meet this rank's heads.</summary>
     public TensorSpec Output(Gqa gqa)
     {

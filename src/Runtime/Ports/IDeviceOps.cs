@@ -35,14 +35,17 @@ public interface IDeviceOps
     /// </summary>
     void Rotate(Tensor x, int headDim, Tensor cosSin, bool interleaved);
 
-    /// <summary>Stores k[t] and v[t] ([T, kvHeads * headDim]) at slots[t] of the cache. slots: I32 [1, T].</summary>
+    /// <summary>
+    /// Stores k[t] and v[t] ([T, kvHeads * headDim]), divided by the cache's scales and rounded to its type, at slots[t]
+    /// of the cache. slots: I32 [1, T]; slot -1 stores nothing.
+    /// </summary>
     void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots);
 
     /// <summary>
-    /// Causal softmax attention of every sequence of the batch over its own pages: y[t] = softmax(scale · q · kᵀ) · v.
-    /// q and y: [T, heads * headDim]. A window w lets a query at position p see positions p - w + 1 … p.
+    /// Causal softmax attention of every sequence of the batch over its own pages: y[t] = softmax(scale · q · kᵀ) · v, by
+    /// the rule. q and y: [T, heads * headDim]. The rows of a sequence whose context length is 0 become zeros.
     /// </summary>
-    void Attention(Tensor q, KvLayer cache, AttentionBatch batch, float scale, int? window, Tensor y);
+    void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y);
 
     /// <summary>y += down(silu(gate · x) * (up · x)).</summary>
     void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y);
@@ -65,14 +68,29 @@ public readonly record struct Routes(Tensor Experts, Tensor Weights)
 }
 
 /// <summary>
+/// How queries see keys. Scores are q · k * Scale. A window w lets a query at position p see positions p - w + 1 … p; null
+/// sees all. Sinks, F32 [1, heads], add e^sinks[head] to the softmax's denominator: a score without a value, which a head
+/// gives its attention to when no key deserves it.
+/// </summary>
+public readonly record struct AttentionRule(float Scale, int? Window = null, Tensor? Sinks = null);
+
+/// <summary>
 /// Keys and values of one layer in pages. Element order: [page][kv head][slot in page][head dimension]; token slot s
 /// lies in page s / PageSize. Both tensors have pages * KvHeads * PageSize rows of HeadDim columns.
 /// </summary>
-public sealed record KvLayer(Tensor Keys, Tensor Values, int PageSize, int KvHeads, int HeadDim);
+public sealed record KvLayer(Tensor Keys, Tensor Values, int PageSize, int KvHeads, int HeadDim)
+{
+    /// <summary>What stored keys are multiplied by to be keys: fits them into a narrow type.</summary>
+    public float KeyScale { get; init; } = 1;
+
+    /// <summary>What stored values are multiplied by to be values.</summary>
+    public float ValueScale { get; init; } = 1;
+}
 
 /// <summary>
 /// Which rows of a step belong to which sequence, and where that sequence's past lies. Sequence i owns rows
-/// [QueryStarts[i], QueryStarts[i + 1]) and its last row is at position ContextLengths[i] - 1. All I32: QueryStarts [1,
+/// [QueryStarts[i], QueryStarts[i + 1]) and its last row is at position ContextLengths[i] - 1; a context length of 0 marks
+/// rows that only fill up a batch. All I32: QueryStarts [1,
 /// S + 1], ContextLengths [1, S], PageTables [S, pages a sequence can have]. Tensors are sized for the largest step;
 /// Sequences says how much counts.
 /// </summary>

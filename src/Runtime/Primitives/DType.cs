@@ -7,6 +7,9 @@ public enum DType
     F16,
     BF16,
     I32,
+
+    /// <summary>OCP FP8 E4M3FN: keys and values only.</summary>
+    F8E4M3,
 }
 
 /// <summary>What an element type costs.</summary>
@@ -17,6 +20,7 @@ public static class DTypes
     {
         DType.F32 or DType.I32 => 4,
         DType.F16 or DType.BF16 => 2,
+        DType.F8E4M3 => 1,
         _ => throw new InvariantException($"unknown element type {type}"),
     };
 }

@@ -58,6 +58,13 @@ internal static class Numerics
                 }
 
                 break;
+            case DType.F8E4M3:
+                for (var i = 0; i < target.Length; i++)
+                {
+                    target[i] = Float8.ToSingle(stored[i]);
+                }
+
+                break;
             default:
                 throw new InvariantException($"{type} is not a type of real numbers");
         }
@@ -84,6 +91,13 @@ internal static class Numerics
                 for (var i = 0; i < source.Length; i++)
                 {
                     halves[i] = (Half)source[i];
+                }
+
+                break;
+            case DType.F8E4M3:
+                for (var i = 0; i < source.Length; i++)
+                {
+                    stored[i] = Float8.FromSingle(source[i]);
                 }
 
                 break;

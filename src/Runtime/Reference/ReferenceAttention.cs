@@ -12,40 +12,49 @@ internal sealed class ReferenceAttention
     private readonly Scratch<double> _sums = new();
     private readonly Scratch<float> _element = new();
 
-    public void Run(Tensor q, KvLayer cache, AttentionBatch batch, float scale, int? window, Tensor y)
+    public void Run(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y)
     {
         Check.That(q.Rows == y.Rows && q.Columns == y.Columns && q.Columns % (cache.KvHeads * cache.HeadDim) == 0);
-        Check.That(window is null or > 0);
+        Check.That(rule.Window is null or > 0);
         var heads = q.Columns / cache.HeadDim;
+        Check.That(rule.Sinks is null || rule.Sinks.Value.Columns == heads);
         var starts = batch.QueryStarts.Integers(0);
         for (var sequence = 0; sequence < batch.Sequences; sequence++)
         {
             var (start, end) = (starts[sequence], starts[sequence + 1]);
             var length = batch.ContextLengths.Integers(0)[sequence];
-            Check.That(start <= end && end <= q.Rows && end - start <= length);
+            Check.That(start <= end && end <= q.Rows && (length == 0 || end - start <= length));
             var pages = new Past(cache, batch.PageTables.Integers(sequence));
             for (var t = start; t < end; t++)
             {
+                if (length == 0)
+                {
+                    y.Floats(t).Clear();
+                    continue;
+                }
+
                 var position = length - (end - t);
-                var first = window is { } w ? Math.Max(0, position - w + 1) : 0;
+                var first = rule.Window is { } w ? Math.Max(0, position - w + 1) : 0;
                 for (var head = 0; head < heads; head++)
                 {
                     var kvHead = head / (heads / cache.KvHeads);
                     var at = head * cache.HeadDim;
+                    var sink = rule.Sinks is { } sinks ? sinks.Floats(0)[head] : double.NegativeInfinity;
                     Head(
-                        q.Floats(t).Slice(at, cache.HeadDim), pages, kvHead, first, position + 1, scale,
+                        q.Floats(t).Slice(at, cache.HeadDim), pages, kvHead, first, position + 1, rule.Scale, sink,
                         y.Floats(t).Slice(at, cache.HeadDim));
                 }
             }
         }
     }
 
-    /// <summary>One query of one head over the positions [first, end).</summary>
-    private void Head(ReadOnlySpan<float> q, Past past, int kvHead, int first, int end, float scale, Span<float> y)
+    /// <summary>One query of one head over the positions [first, end), and the sink.</summary>
+    private void Head(
+        ReadOnlySpan<float> q, Past past, int kvHead, int first, int end, float scale, double sink, Span<float> y)
     {
         var scores = _scores.Take(end - first);
         var element = _element.Take(q.Length);
-        var highest = double.NegativeInfinity;
+        var highest = sink;
         for (var i = 0; i < scores.Length; i++)
         {
             past.Key(first + i, kvHead, element);
@@ -55,7 +64,7 @@ internal sealed class ReferenceAttention
 
         var sums = _sums.Take(q.Length);
         sums.Clear();
-        var total = 0.0;
+        var total = Math.Exp(sink - highest);
         for (var i = 0; i < scores.Length; i++)
         {
             var weight = Math.Exp(scores[i] - highest);
@@ -79,10 +88,19 @@ internal sealed class ReferenceAttention
         private readonly ReadOnlySpan<int> _pages = pages;
 
         public void Key(int position, int head, Span<float> target) =>
-            Numerics.Widen(cache.Keys.Type, cache.Keys.Bytes(Row(position, head)), target);
+            Load(cache.Keys, Row(position, head), cache.KeyScale, target);
 
         public void Value(int position, int head, Span<float> target) =>
-            Numerics.Widen(cache.Values.Type, cache.Values.Bytes(Row(position, head)), target);
+            Load(cache.Values, Row(position, head), cache.ValueScale, target);
+
+        private static void Load(Tensor stored, int row, float scale, Span<float> target)
+        {
+            Numerics.Widen(stored.Type, stored.Bytes(row), target);
+            foreach (ref var element in target)
+            {
+                element *= scale;
+            }
+        }
 
         private int Row(int position, int head) => cache.RowOf(
             (_pages[position / cache.PageSize] * cache.PageSize) + (position % cache.PageSize), head);

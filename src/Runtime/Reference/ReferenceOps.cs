@@ -107,18 +107,24 @@ internal sealed class ReferenceOps : IDeviceOps
         Check.That(k.Columns == cache.KvHeads * cache.HeadDim && v.Columns == k.Columns);
         for (var t = 0; t < k.Rows; t++)
         {
+            var slot = slots.Integers(0)[t];
+            if (slot == -1)
+            {
+                continue;
+            }
+
             for (var head = 0; head < cache.KvHeads; head++)
             {
-                var row = cache.RowOf(slots.Integers(0)[t], head);
+                var row = cache.RowOf(slot, head);
                 var start = head * cache.HeadDim;
-                Numerics.Narrow(cache.Keys.Type, k.Floats(t).Slice(start, cache.HeadDim), cache.Keys.Bytes(row));
-                Numerics.Narrow(cache.Values.Type, v.Floats(t).Slice(start, cache.HeadDim), cache.Values.Bytes(row));
+                Store(k.Floats(t).Slice(start, cache.HeadDim), cache.KeyScale, cache.Keys, row);
+                Store(v.Floats(t).Slice(start, cache.HeadDim), cache.ValueScale, cache.Values, row);
             }
         }
     }
 
-    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, float scale, int? window, Tensor y) =>
-        _attention.Run(q, cache, batch, scale, window, y);
+    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y) =>
+        _attention.Run(q, cache, batch, rule, y);
 
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y)
     {
@@ -160,6 +166,17 @@ internal sealed class ReferenceOps : IDeviceOps
         {
             x.Floats(rows.Integers(0)[i]).CopyTo(y.Floats(i));
         }
+    }
+
+    private static void Store(ReadOnlySpan<float> source, float scale, Tensor cache, int row)
+    {
+        Span<float> divided = source.Length <= 1024 ? stackalloc float[source.Length] : new float[source.Length];
+        for (var i = 0; i < divided.Length; i++)
+        {
+            divided[i] = source[i] / scale;
+        }
+
+        Numerics.Narrow(cache.Type, divided, cache.Bytes(row));
     }
 
     /// <summary>

@@ -24,6 +24,11 @@ public sealed record Gqa(string Name, int Hidden, int Heads, int KvHeads, int He
     /// <summary>Keys further back than this many positions are not seen; null sees all.</summary>
     public int? Window { get; init; }
 
+    /// <summary>
+    /// A learned score for each head that joins the softmax's denominator, as in gpt-oss; see AttentionRule.
+    /// </summary>
+    public bool HasSinks { get; init; }
+
     public TensorSpec Query => new($"{Name}.q_proj.weight", [(long)Heads * HeadDim, Hidden]);
 
     public TensorSpec Key => new($"{Name}.k_proj.weight", [(long)KvHeads * HeadDim, Hidden]);
@@ -40,6 +45,8 @@ public sealed record Gqa(string Name, int Hidden, int Heads, int KvHeads, int He
 
     public TensorSpec? OutBias => OutputBias ? new($"{Name}.o_proj.bias", [Hidden]) : null;
 
+    public TensorSpec? Sinks => HasSinks ? new($"{Name}.sinks", [Heads]) : null;
+
     public RmsNorm? QueryNorm => QkNormEpsilon is { } epsilon ? new($"{Name}.q_norm", HeadDim, epsilon) : null;
 
     public RmsNorm? KeyNorm => QkNormEpsilon is { } epsilon ? new($"{Name}.k_norm", HeadDim, epsilon) : null;
@@ -47,7 +54,8 @@ public sealed record Gqa(string Name, int Hidden, int Heads, int KvHeads, int He
     public override IEnumerable<TensorSpec> Tensors =>
     [
         Query, Key, Value, Output,
-        .. new[] { QueryBias, KeyBias, ValueBias, OutBias, QueryNorm?.Weight, KeyNorm?.Weight }.OfType<TensorSpec>(),
+        .. new[] { QueryBias, KeyBias, ValueBias, OutBias, Sinks, QueryNorm?.Weight, KeyNorm?.Weight }
+            .OfType<TensorSpec>(),
     ];
 }
 

@@ -56,6 +56,9 @@ public abstract class CpuAttentionTests<TSetup> : AttentionConformance, IDisposa
 {
     protected override IDevice Device { get; } = new CpuDevice(TSetup.Options);
 
+    /// <summary>Workers share a long past out by how much there is to do, so that sums may be cut elsewhere.</summary>
+    protected override void SameRow(float together, float alone) => Assert.Equal(together, alone, 1e-6f);
+
     public void Dispose()
     {
         Device.Dispose();

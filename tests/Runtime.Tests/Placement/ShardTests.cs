@@ -20,7 +20,7 @@ public sealed class ShardTests
     public void Every_head_is_on_one_rank_beside_its_key_value_head(int heads, int kvHeads, int ranks)
     {
         const int HeadDim = 4;
-        var gqa = new Gqa("a", 16, heads, kvHeads, HeadDim, new Rotary(HeadDim, 10_000));
+        var gqa = new Gqa("a", 16, heads, kvHeads, HeadDim, new Rotary(HeadDim, 10_000)) { HasSinks = true };
         var seen = new List<int>();
         for (var rank = 0; rank < ranks; rank++)
         {
@@ -36,6 +36,7 @@ public sealed class ShardTests
             }
 
             Assert.Equal(local.Heads * HeadDim, shard.Output(gqa).Columns);
+            Assert.Equal((first, local.Heads), (First(shard.Sinks(gqa, gqa.Sinks!)), (int)shard.Sinks(gqa, gqa.Sinks!).ElementCount));
             Assert.Equal(local.Heads * HeadDim, shard.Query(gqa, gqa.Query).Rows);
         }
 

@@ -1,5 +1,6 @@
 using LsglangSharp.Conformance;
 using LsglangSharp.Runtime.Ports;
+using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Reference;
 
 namespace LsglangSharp.Runtime.Tests.Reference;
@@ -14,6 +15,8 @@ public sealed class ReferenceOpsTests : DeviceOpsConformance, IDisposable
 public sealed class ReferenceAttentionTests : AttentionConformance, IDisposable
 {
     protected override IDevice Device { get; } = new ReferenceDevice();
+
+    protected override IReadOnlyList<DType> CacheTypes => [.. Types, DType.F8E4M3];
 
     public void Dispose() => Device.Dispose();
 }
