@@ -84,14 +84,24 @@ internal sealed class CpuOps(DeviceHandle device) : IDeviceOps
             LkMoe.GatedMlp(device, source, HandleOf(gate), HandleOf(up), HandleOf(down), target));
     }
 
-    public void Route(Tensor x, WeightMatrix gate, Router router, Routes routes)
+    public void Route(
+        Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null)
     {
         var source = CpuBuffer.View(x);
         var experts = CpuBuffer.View(routes.Experts);
         var weights = CpuBuffer.View(routes.Weights);
-        var scoring = router.Scoring == RouterScoring.Sigmoid ? LkScoring.Sigmoid : LkScoring.Softmax;
-        LkException.ThrowIfFailed(
-            LkMoe.Route(device, source, HandleOf(gate), scoring, router.Renormalize ? 1 : 0, experts, weights));
+        var rules = new LkRouter
+        {
+            Correction = correction is { } tensor ? Numbers(tensor, DType.F32, router.Experts) : 0,
+            LiveRows = liveRows is { } count ? Numbers(count, DType.I32, 1) : 0,
+            Scoring = router.Scoring == RouterScoring.Sigmoid ? LkScoring.Sigmoid : LkScoring.Softmax,
+            Renormalize = router.Renormalize ? 1 : 0,
+            Groups = router.Groups,
+            GroupsKept = router.GroupsKept,
+            GroupBest = router.GroupScoring == GroupScoring.BestTwo ? 2 : 1,
+            Scale = router.Scale,
+        };
+        LkException.ThrowIfFailed(LkMoe.Route(device, source, HandleOf(gate), rules, experts, weights));
     }
 
     public void GatherRows(Tensor x, Tensor rows, Tensor y)

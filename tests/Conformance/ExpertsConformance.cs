@@ -149,9 +149,85 @@ public abstract class ExpertsConformance : DeviceConformance
         var x = new PaddedTensor(Device, 2, 16, (row, column) => row + 1);
         var routes = Zeroed(2, 5);
 
-        Device.Ops.Route(x, gate, new Router(9, 5, RouterScoring.Softmax), routes);
-
+        Device.Ops.Route(x, gate, null, new Router(9, 5, RouterScoring.Softmax), routes);
         Assert.Equal([1, 4, 6, 0, 2, 1, 4, 6, 0, 2], Device.Memory.Read<int>(routes.Experts).ToArray());
+
+        var grouped = new Router(9, 5, RouterScoring.Sigmoid) { Groups = 3, GroupsKept = 2, GroupScoring = GroupScoring.BestTwo };
+        var small = new PaddedTensor(Device, 2, 16, (row, column) => (row + 1) / 64f);
+        Device.Ops.Route(small, gate, Zeros(1, 9), grouped, routes);
+        Assert.Equal([1, 4, 0, 2, 3, 1, 4, 0, 2, 3], Device.Memory.Read<int>(routes.Experts).ToArray());
+    }
+
+    [Theory]
+    [InlineData(RouterScoring.Sigmoid, 1, 1, GroupScoring.Best, 8, 128)]
+    [InlineData(RouterScoring.Sigmoid, 8, 4, GroupScoring.BestTwo, 8, 256)]
+    [InlineData(RouterScoring.Softmax, 4, 2, GroupScoring.Best, 6, 60)]
+    [InlineData(RouterScoring.Softmax, 5, 2, GroupScoring.BestTwo, 6, 60)]
+    [InlineData(RouterScoring.Sigmoid, 32, 5, GroupScoring.BestTwo, 7, 64)]
+    [InlineData(RouterScoring.Sigmoid, 32, 31, GroupScoring.Best, 3, 32)]
+    [InlineData(RouterScoring.Softmax, 1, 1, GroupScoring.Best, 64, 512)]
+    [InlineData(RouterScoring.Sigmoid, 2, 1, GroupScoring.BestTwo, 64, 512)]
+    public void Corrected_scores_and_groups_choose_and_plain_scores_weigh(
+        RouterScoring scoring, int groups, int groupsKept, GroupScoring groupScoring, int topK, int experts)
+    {
+        var router = new Router(experts, topK, scoring)
+        {
+            Groups = groups,
+            GroupsKept = groupsKept,
+            GroupScoring = groupScoring,
+            Renormalize = topK % 2 == 0,
+            Scale = 2.5f,
+        };
+        const int Rows = 21;
+        var gate = RandomMatrix(DType.BF16, experts, 40);
+        var x = Random(Rows, 40, left: 1, right: 2);
+        foreach (var correction in new[] { null, Random(1, experts) })
+        {
+            var routes = Zeroed(Rows, topK);
+
+            Device.Ops.Route(x, gate, correction?.View, router, routes);
+
+            HoldsCorrected(x.Read(), gate, correction?.Read(), router, routes);
+        }
+    }
+
+    [Fact]
+    public void Rows_beyond_the_live_ones_get_no_expert()
+    {
+        var gate = RandomMatrix(DType.F32, 6, 8);
+        var x = new PaddedTensor(Device, 4, 8, (row, _) => row < 3 ? Uniform() : float.NaN);
+        foreach (var live in new[] { 0, 3, 4 })
+        {
+            var routes = Zeroed(4, 2);
+
+            Device.Ops.Route(x, gate, null, new Router(6, 2, RouterScoring.Softmax), routes, Integers(live));
+
+            var experts = Device.Memory.Read<int>(routes.Experts).ToArray();
+            Assert.All(experts[..(2 * live)], expert => Assert.InRange(expert, 0, 5));
+            Assert.All(experts[(2 * live)..], expert => Assert.Equal(-1, expert));
+            Assert.All(Device.Memory.Read<float>(routes.Weights).ToArray()[(2 * live)..], weight => Assert.Equal(0, weight));
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(9)]
+    [InlineData(40)]
+    public void No_expert_adds_nothing_and_one_named_twice_counts_twice(int rows)
+    {
+        foreach (var type in Types)
+        {
+            var bank = Fill(type, 5, 3, 32, 24);
+            var choices = Choices(rows, 3, 5);
+            for (var t = 0; t < rows; t++)
+            {
+                choices[t, t % 3] = -1;
+                choices[t, (t + 1) % 3] = choices[t, (t + 2) % 3];
+            }
+
+            choices[0, 0] = choices[0, 1] = choices[0, 2] = -1;
+            Compute(bank, type, choices);
+        }
     }
 
     [Fact]
@@ -161,7 +237,7 @@ public abstract class ExpertsConformance : DeviceConformance
         var x = new PaddedTensor(Device, 2, 1, (row, _) => row == 0 ? 1 : -1);
         var routes = Zeroed(2, 2);
 
-        Device.Ops.Route(x, gate, new Router(4, 2, RouterScoring.Softmax) { Renormalize = true }, routes);
+        Device.Ops.Route(x, gate, null, new Router(4, 2, RouterScoring.Softmax) { Renormalize = true }, routes);
 
         Assert.Equal([3, 2, 0, 1], Device.Memory.Read<int>(routes.Experts).ToArray());
         Assert.Equal([1f, 0, 1, 0], Device.Memory.Read<float>(routes.Weights).ToArray());
@@ -174,11 +250,18 @@ public abstract class ExpertsConformance : DeviceConformance
         var x = new PaddedTensor(Device, 3, 8, (row, i) => row == 1 && i == 0 ? float.NaN : Uniform());
         var routes = Zeroed(3, 2);
 
-        Device.Ops.Route(x, gate, new Router(6, 2, RouterScoring.Softmax) { Renormalize = true }, routes);
+        Device.Ops.Route(x, gate, null, new Router(6, 2, RouterScoring.Softmax) { Renormalize = true }, routes);
 
         Assert.All(Device.Memory.Read<int>(routes.Experts).ToArray(), expert => Assert.InRange(expert, 0, 5));
         var weights = Device.Memory.Read<float>(routes.Weights).ToArray();
         Assert.Equal([false, false, true, true, false, false], weights.Select(float.IsNaN));
+
+        var grouped = new Router(6, 2, RouterScoring.Sigmoid) { Groups = 3, GroupsKept = 2, GroupScoring = GroupScoring.BestTwo };
+        Device.Ops.Route(x, gate, Random(1, 6), grouped, routes);
+
+        var chosen = Device.Memory.Read<int>(routes.Experts).ToArray();
+        Assert.All(chosen, expert => Assert.InRange(expert, 0, 5));
+        Assert.All([0, 2, 4], at => Assert.NotEqual(chosen[at], chosen[at + 1]));
     }
 
     private void Route(DType type, int rows, int hidden, Router router)
@@ -187,7 +270,7 @@ public abstract class ExpertsConformance : DeviceConformance
         var x = Random(rows, hidden, left: 1, right: 2);
         var routes = Zeroed(rows, router.TopK);
 
-        Device.Ops.Route(x, gate, router, routes);
+        Device.Ops.Route(x, gate, null, router, routes);
 
         var from = x.Read();
         var chosen = Device.Memory.Read<int>(routes.Experts).ToArray();
@@ -228,6 +311,55 @@ public abstract class ExpertsConformance : DeviceConformance
         }
     }
 
+    /// <summary>
+    /// By definition, in exact arithmetic; where two values are as near to each other as rounding may bring them, either may
+    /// come first.
+    /// </summary>
+    private void HoldsCorrected(float[,] x, KnownMatrix gate, float[,]? correction, Router router, Routes routes)
+    {
+        const double Near = 1e-4;
+        var (rows, topK, size) = (x.GetLength(0), router.TopK, router.Experts / router.Groups);
+        var chosen = Device.Memory.Read<int>(routes.Experts).ToArray();
+        var weights = Device.Memory.Read<float>(routes.Weights).ToArray();
+        var clear = 0;
+        for (var t = 0; t < rows; t++)
+        {
+            var row = t;
+            var logits = Enumerable.Range(0, router.Experts)
+                .Select(expert => Enumerable.Range(0, gate.Matrix.Columns).Sum(c => x[row, c] * gate[expert, c])).ToArray();
+            var sum = router.Scoring == RouterScoring.Softmax ? logits.Sum(Math.Exp) : 1;
+            var scores = logits
+                .Select(logit => router.Scoring == RouterScoring.Softmax ? Math.Exp(logit) / sum : 1 / (1 + Math.Exp(-logit)))
+                .ToArray();
+            var values = scores.Select((score, expert) => score + (correction?[0, expert] ?? 0)).ToArray();
+            var worths = Enumerable.Range(0, router.Groups)
+                .Select(group => values.Skip(group * size).Take(size).OrderDescending()
+                    .Take(router.GroupScoring == GroupScoring.BestTwo ? 2 : 1).Sum())
+                .ToArray();
+            var order = worths.OrderDescending().ToArray();
+            if (router.GroupsKept < router.Groups && order[router.GroupsKept - 1] - order[router.GroupsKept] < Near)
+            {
+                continue;
+            }
+
+            clear++;
+            var falling = values.Where((_, expert) => worths[expert / size] >= order[router.GroupsKept - 1])
+                .OrderDescending().ToArray();
+            var own = chosen[(t * topK)..((t + 1) * topK)];
+            Assert.Equal(topK, own.Distinct().Count());
+            var kept = router.Renormalize ? own.Sum(expert => scores[expert]) : 1;
+            for (var k = 0; k < topK; k++)
+            {
+                Assert.True(worths[own[k] / size] >= order[router.GroupsKept - 1], $"row {t}: the group of {own[k]}");
+                Assert.InRange(values[own[k]], falling[k] - Near, falling[k] + Near);
+                var expected = scores[own[k]] / kept * router.Scale;
+                new Bounded(expected, Near * expected).Holds(weights[(t * topK) + k], $"row {t}, weight {k}");
+            }
+        }
+
+        Assert.InRange(clear, rows / 2, rows);
+    }
+
     private void Compute(Bank bank, DType type, int[,] choices)
     {
         var rows = choices.GetLength(0);
@@ -260,7 +392,9 @@ public abstract class ExpertsConformance : DeviceConformance
         for (var k = 0; k < topK; k++)
         {
             var expert = choices[row, k];
-            parts[k] = Mlp(x, bank.Gate[expert], bank.Up[expert], bank.Down[expert]);
+            parts[k] = expert < 0
+                ? [.. Enumerable.Repeat(Bounded.Zero, bank.Experts.Hidden)]
+                : Mlp(x, bank.Gate[expert], bank.Up[expert], bank.Down[expert]);
         }
 
         // Weights may be applied before the inner activations are rounded.

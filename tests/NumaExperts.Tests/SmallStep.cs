@@ -74,7 +74,7 @@ internal sealed class SmallStep
         ops.WriteKv(_keys, _keys, _cache, _ids);
         ops.Attention(_x, _cache, _batch, new(0.125f), _y);
         ops.GatedMlp(_x, _square, _square, _square, _y);
-        ops.Route(_x, _gate, _router, _routes);
+        ops.Route(_x, _gate, null, _router, _routes);
         var run = _device.Experts.Start(_bank, _x, _routes);
         _device.Experts.Join(run, _y);
         ops.GatherRows(_x, _ids, _y);

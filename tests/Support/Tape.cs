@@ -47,7 +47,9 @@ public sealed class TapeDevice(Tape tape, IDevice inner) : IDevice, IDeviceOps, 
 
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y) => tape.Record("mlp");
 
-    public void Route(Tensor x, WeightMatrix gate, Router router, Routes routes) => tape.Record("route");
+    public void Route(
+        Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null) =>
+        tape.Record("route");
 
     public void GatherRows(Tensor x, Tensor rows, Tensor y) => tape.Record("gather");
 

@@ -191,6 +191,18 @@ typedef struct lk_attention_batch {
     int32_t pages_per_sequence;
 } lk_attention_batch;
 
+/* How experts are chosen. */
+typedef struct lk_router {
+    const float* correction;  /* [experts], added to the scores for choosing, not for the weights; null: none */
+    const int32_t* live_rows; /* rows from this count on get experts -1 and weights 0; null: there are none */
+    lk_scoring scoring;
+    int32_t renormalize; /* 1: the kept weights are divided by their sum */
+    int32_t groups;      /* 1 to 32 groups of neighbouring experts, as large as each other */
+    int32_t groups_kept; /* so many can be chosen from */
+    int32_t group_best;  /* a group is worth its best score (1) or the sum of its two best (2) */
+    float scale;         /* multiplies the weights, after all else */
+} lk_router;
+
 /* y[t] = table[ids[t]] */
 LK_API lk_status lk_embed(lk_device* device, const lk_matrix* table, const int32_t* ids, const lk_tensor* y);
 
@@ -226,9 +238,9 @@ LK_API lk_status lk_attention(lk_device* device, const lk_tensor* q, const lk_kv
 LK_API lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* gate, const lk_matrix* up,
                               const lk_matrix* down, const lk_tensor* y);
 
-/* Scores, then the k = experts->columns best of each row, by falling score, ties to the lower expert. */
-LK_API lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, lk_scoring scoring,
-                          int32_t renormalize, const lk_tensor* experts, const lk_tensor* weights);
+/* Scores, then the k = experts->columns best of each row, the best first, ties to the lower expert. */
+LK_API lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, const lk_router* router,
+                          const lk_tensor* experts, const lk_tensor* weights);
 
 /* y[i] = x[rows[i]] */
 LK_API lk_status lk_gather_rows(lk_device* device, const lk_tensor* x, const int32_t* rows, const lk_tensor* y);

@@ -18,6 +18,7 @@ static_assert(sizeof(lk_device_config) == 48 && offsetof(lk_device_config, cores
 static_assert(sizeof(lk_experts_config) == 24 && offsetof(lk_experts_config, intermediate) == 20);
 static_assert(sizeof(lk_slice) == 24 && offsetof(lk_slice, node) == 20);
 static_assert(sizeof(lk_tensor) == 32 && offsetof(lk_tensor, type) == 24);
+static_assert(sizeof(lk_router) == 40 && offsetof(lk_router, scoring) == 16 && offsetof(lk_router, scale) == 36);
 static_assert(sizeof(lk_kv_layer) == 80 && offsetof(lk_kv_layer, page_size) == 64);
 static_assert(sizeof(lk_attention_batch) == 40 && offsetof(lk_attention_batch, pages_per_sequence) == 36);
 

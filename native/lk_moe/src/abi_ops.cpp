@@ -1,4 +1,6 @@
 // The C ABI, its second half: each operation checks its arguments, takes the device and runs.
+#include <algorithm>
+
 #include "check.h"
 #include "guard.h"
 #include "handles.h"
@@ -44,6 +46,17 @@ void check_batch(const lk_attention_batch* batch, const lk_kv_layer* cache, cons
                               "page");
         }
     }
+}
+
+void check_router(const lk_router* router, std::int64_t experts, std::int64_t k) {
+    require(router != nullptr, "a router must be set");
+    require(router->scoring == LK_SOFTMAX || router->scoring == LK_SIGMOID, "scoring is not known");
+    require(router->groups >= 1 && router->groups <= 32 && experts % router->groups == 0,
+            "experts must be in 1 to 32 groups as large as each other");
+    require(router->groups_kept >= 1 && router->groups_kept <= router->groups, "groups_kept must be 1 to groups");
+    const std::int64_t size = experts / router->groups;
+    require(router->group_best == 1 || (router->group_best == 2 && size >= 2), "group_best must be 1 or 2, of so many");
+    require(k > 0 && k <= router->groups_kept * size, "k must be 1 to the number of experts in the groups kept");
 }
 
 }  // namespace
@@ -150,21 +163,27 @@ lk_status lk_gated_mlp(lk_device* device, const lk_tensor* x, const lk_matrix* g
     });
 }
 
-lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, lk_scoring scoring,
-                   int32_t renormalize, const lk_tensor* experts, const lk_tensor* weights) {
+lk_status lk_route(lk_device* device, const lk_tensor* x, const lk_matrix* gate, const lk_router* router,
+                   const lk_tensor* experts, const lk_tensor* weights) {
     return on(device, [&](lk::Device& d) {
         const lk::MatrixView view = view_of(gate);
-        const Grid source = lk::to_grid(x), kept = lk::to_grid(weights);
+        Grid source = lk::to_grid(x), kept = lk::to_grid(weights);
         lk::check_shape(experts);
-        require(scoring == LK_SOFTMAX || scoring == LK_SIGMOID, "scoring is not known");
+        check_router(router, view.rows, experts->columns);
         require(experts->type == LK_I32, "experts are i32");
         require(source.columns == static_cast<std::size_t>(view.columns), "x must be as wide as the gate");
         require(source.rows == kept.rows && experts->rows == weights->rows && experts->columns == weights->columns,
                 "experts and weights must have a row for each of x");
-        require(experts->columns > 0 && experts->columns <= view.rows, "k must be 1 to the number of experts");
-        lk::route(d, source, view, {scoring == LK_SIGMOID, renormalize != 0, kept.columns},
-                  static_cast<std::int32_t*>(experts->data), static_cast<std::size_t>(experts->row_stride), kept.data,
-                  kept.stride);
+        const lk::ChosenView chosen{static_cast<std::int32_t*>(experts->data),
+                                    static_cast<std::size_t>(experts->row_stride), kept.data, kept.stride,
+                                    kept.columns};
+        const std::size_t rows = source.rows;
+        if (router->live_rows != nullptr) {
+            require(*router->live_rows >= 0, "live_rows must not be negative");
+            source.rows = std::min(source.rows, static_cast<std::size_t>(*router->live_rows));
+        }
+        lk::route(d, source, view, *router, chosen);
+        for (std::size_t t = source.rows; t < rows; ++t) chosen.clear(t);
     });
 }
 

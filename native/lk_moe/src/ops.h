@@ -5,6 +5,7 @@
 
 #include "../kernels/kernels.h"
 #include "device.h"
+#include "lk_moe.h"
 #include "matrix.h"
 
 namespace lk {
@@ -96,14 +97,25 @@ void gated_mlp(Device& device, const Grid& x, const MatrixView& gate, const Matr
 void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView& routes, const Grid& y);
 
 // ---- route.cpp ----
-struct RouterView {
-    bool sigmoid;
-    bool renormalize;
+// Where a router writes.
+struct ChosenView {
+    std::int32_t* experts;
+    std::size_t expert_stride;
+    float* weights;
+    std::size_t weight_stride;
     std::size_t k;
+
+    // No expert for row t.
+    void clear(std::size_t t) const {
+        for (std::size_t i = 0; i < k; ++i) {
+            experts[t * expert_stride + i] = -1;
+            weights[t * weight_stride + i] = 0;
+        }
+    }
 };
 
-void route(Device& device, const Grid& x, const MatrixView& gate, const RouterView& router, std::int32_t* experts,
-           std::size_t expert_stride, float* weights, std::size_t weight_stride);
+// Live rows have been taken off x.
+void route(Device& device, const Grid& x, const MatrixView& gate, const lk_router& router, const ChosenView& chosen);
 
 // ---- shared ----
 

@@ -118,8 +118,7 @@ internal static unsafe partial class LkMoe
         DeviceHandle device,
         in LkTensor x,
         MatrixHandle gate,
-        LkScoring scoring,
-        int renormalize,
+        in LkRouter router,
         in LkTensor experts,
         in LkTensor weights);
 

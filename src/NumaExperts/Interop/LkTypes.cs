@@ -108,6 +108,20 @@ internal struct LkTensor
     public int Reserved;
 }
 
+/// <summary>struct lk_router.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct LkRouter
+{
+    public nint Correction;
+    public nint LiveRows;
+    public LkScoring Scoring;
+    public int Renormalize;
+    public int Groups;
+    public int GroupsKept;
+    public int GroupBest;
+    public float Scale;
+}
+
 /// <summary>struct lk_kv_layer.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct LkKvLayer

@@ -103,7 +103,9 @@ public sealed class Binding
         var bank = _device.Experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, inner);
         _plan.Experts(bank, index => _shard.Expert(spec, index));
         var shared = spec.Shared is { } mlp ? Mlp(mlp) : null;
-        return new MoeBlock(router, Matrix(spec.Gate), bank, shared, _device.Ops, _device.Experts);
+        var weights = new RouterWeights(
+            router, Matrix(spec.Gate), spec.Correction is { } correction ? _plan.Vector(correction) : null);
+        return new MoeBlock(weights, bank, shared, _device.Ops, _device.Experts);
     }
 
     private GatedMlp Mlp(Mlp spec) => new(

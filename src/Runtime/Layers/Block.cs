@@ -22,7 +22,11 @@ public sealed class EmptyBlock : Block
 /// chose, to compare it with a reference.
 /// </summary>
 public readonly record struct StepInputs(
-    Tensor Slots, AttentionBatch Attention, Tensor[] Rotations, Workspace Workspace, Action<Routes>? OnRoutes);
+    Tensor Slots, AttentionBatch Attention, Tensor[] Rotations, Workspace Workspace, Action<Routes>? OnRoutes)
+{
+    /// <summary>How many rows count, I32 [1, 1], where a step is padded to a larger one; null where all do.</summary>
+    public Tensor? LiveRows { get; init; }
+}
 
 /// <summary>
 /// Room for what blocks compute on the way, allocated once for the largest step and used by one block at a time. Widths

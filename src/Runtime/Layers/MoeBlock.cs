@@ -3,16 +3,19 @@ using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Layers;
 
+/// <summary>A router and its weights: gate [experts, hidden], correction F32 [1, experts] or null.</summary>
+public sealed record RouterWeights(Router Spec, WeightMatrix Gate, Tensor? Correction);
+
 /// <summary>
 /// Routed experts beside the shared one: their place computes between Start and Join while the device does its own.
 /// </summary>
 public sealed class MoeBlock(
-    Router router, WeightMatrix gate, ExpertBank bank, Block? shared, IDeviceOps ops, IExperts experts) : Block
+    RouterWeights router, ExpertBank bank, Block? shared, IDeviceOps ops, IExperts experts) : Block
 {
     public override void Forward(Tensor x, Tensor residual, in StepInputs step)
     {
-        var routes = step.Workspace.Routes(x.Rows, router.TopK);
-        ops.Route(x, gate, router, routes);
+        var routes = step.Workspace.Routes(x.Rows, router.Spec.TopK);
+        ops.Route(x, router.Gate, router.Correction, router.Spec, routes, step.LiveRows);
         step.OnRoutes?.Invoke(routes);
         var run = experts.Start(bank, x, routes);
         shared?.Forward(x, residual, step);

@@ -48,8 +48,7 @@ public sealed record ModelCounts(long Total, long Active, long Embedding, long H
     public long KvBytesPerToken(DType cache) => CachedPerToken * cache.Bytes();
 
     private static long Elements(Moe moe) =>
-        moe.Gate.ElementCount
-        + (moe.Shared?.Tensors.Sum(tensor => tensor.ElementCount) ?? 0)
+        moe.Common.Sum(tensor => tensor.ElementCount)
         + (moe.Router.Experts * Elements(moe.Expert(0)));
 
     private static long Elements(ExpertTensors expert) => expert.All.Sum(tensor => tensor.ElementCount);

@@ -51,7 +51,7 @@ public static class ModelDescription
 
     /// <summary>One expert stands for all.</summary>
     private static IEnumerable<TensorSpec> Shown(Part part) => part is Moe moe
-        ? [moe.Gate, .. moe.Shared?.Tensors ?? [], .. moe.Expert(0).All.Select(tensor => tensor with
+        ? [.. moe.Common, .. moe.Expert(0).All.Select(tensor => tensor with
         {
             Name = tensor.Name.Replace(
                 ".experts.0.", $".experts.0..{moe.Router.Experts - 1}.", StringComparison.Ordinal),
@@ -77,7 +77,7 @@ public static class ModelDescription
             (gqa.Window is { } window ? $", window {Units.Count(window)}" : "") +
             $"; {Facts(gqa.Rotary, gqa.HeadDim)}",
         Moe moe => $"{moe.Router.TopK} of {moe.Router.Experts} experts, each {Units.Count(moe.Intermediate)}; " +
-            Facts(moe.Router),
+            Facts(moe.Router) + (moe.CorrectionName is null ? "" : ", corrected"),
         Mlp mlp => $"gated MLP, {Units.Count(mlp.Intermediate)}",
         RmsNorm norm => $"RMS norm, epsilon {norm.Epsilon.ToString("g3", CultureInfo.InvariantCulture)}",
         Head { Tied: true } => "tied to the embedding",
@@ -86,7 +86,9 @@ public static class ModelDescription
 
     private static string Facts(Router router) =>
         (router.Scoring == RouterScoring.Softmax ? "softmax" : "sigmoid") +
-        (router.Renormalize ? ", renormalised" : "");
+        (router.Groups == 1 ? "" : $", {router.GroupsKept} of {router.Groups} groups") +
+        (router.Renormalize ? ", renormalised" : "") +
+        (router.Scale == 1 ? "" : FormattableString.Invariant($", times {router.Scale:0.####}"));
 
     private static string Facts(Rotary rotary, int headDim) =>
         FormattableString.Invariant($"rotary base {rotary.Theta:0.###}") +

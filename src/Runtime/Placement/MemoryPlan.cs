@@ -114,7 +114,7 @@ public sealed record MemoryPlan(
     private static long WeightBytesOf(ModelSpec spec, DType type, Residency residency)
     {
         return spec.Parts.Sum(part => part is Moe moe
-            ? Sum([moe.Gate, .. moe.Shared?.Tensors ?? []]) + (moe.Router.Experts * Sum(moe.Expert(0).All))
+            ? Sum(moe.Common) + (moe.Router.Experts * Sum(moe.Expert(0).All))
             : Sum(part.Tensors));
 
         long Sum(IEnumerable<TensorSpec> tensors) => tensors

@@ -51,16 +51,20 @@ public interface IDeviceOps
     void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y);
 
     /// <summary>
-    /// Scores x [T, hidden] against gate [experts, hidden] and keeps the best; ties go to the lower expert. A row that
-    /// holds a NaN gets experts that exist and, with softmax, weights of NaN.
+    /// Scores x [T, hidden] against gate [experts, hidden] and keeps the best; ties go to the lower expert. The correction
+    /// (F32 [1, experts]; null for none) is added to the scores for choosing, not for the weights. A row that holds a NaN
+    /// gets experts that exist and, with softmax, weights of NaN. Rows from liveRows (I32 [1, 1]; null: all are alive) on
+    /// get experts -1 and weights 0.
     /// </summary>
-    void Route(Tensor x, WeightMatrix gate, Router router, Routes routes);
+    void Route(Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null);
 
     /// <summary>y[i] = x[rows[i]]. rows: I32 [1, y.Rows].</summary>
     void GatherRows(Tensor x, Tensor rows, Tensor y);
 }
 
-/// <summary>What the router chose: experts I32 [T, k], by falling weight, and their weights F32 [T, k].</summary>
+/// <summary>
+/// What the router chose: experts I32 [T, k], the best first, and their weights F32 [T, k]. An expert of -1 is none.
+/// </summary>
 public readonly record struct Routes(Tensor Experts, Tensor Weights)
 {
     public Routes SliceRows(int start, int count) =>

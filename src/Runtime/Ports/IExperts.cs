@@ -10,7 +10,10 @@ public interface IExperts
     /// <summary>Room for the experts of one layer.</summary>
     ExpertBank Allocate(DType type, int experts, int topK, int hidden, int intermediate);
 
-    /// <summary>Starts the experts' work on x [T, hidden] into a buffer of its own; nothing waits for it yet.</summary>
+    /// <summary>
+    /// Starts the experts' work on x [T, hidden] into a buffer of its own; nothing waits for it yet. An expert of -1 adds
+    /// nothing, one that a row names twice counts twice.
+    /// </summary>
     ExpertRun Start(ExpertBank bank, Tensor x, Routes routes);
 
     /// <summary>y[t] += sum over k of weight · expert(x[t]), behind whatever the device was given in between.</summary>

@@ -13,6 +13,7 @@ internal sealed class ReferenceOps : IDeviceOps
     private readonly Scratch<float> _logits = new();
     private readonly Scratch<int> _rows = new();
     private readonly Scratch<float> _ones = new();
+    private readonly ReferenceRouter _choice = new();
 
     public void Embed(WeightMatrix table, Tensor ids, Tensor y)
     {
@@ -140,14 +141,16 @@ internal sealed class ReferenceOps : IDeviceOps
         _mlp.Add(x, rows, ones, new((ReferenceMatrix)gate, (ReferenceMatrix)up, (ReferenceMatrix)down), y);
     }
 
-    public void Route(Tensor x, WeightMatrix gate, Router router, Routes routes)
+    public void Route(
+        Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null)
     {
         Check.That(gate.Rows == router.Experts && gate.Columns == x.Columns && router.TopK <= router.Experts);
         Check.That(routes.Experts.Rows == x.Rows && routes.Experts.Columns == router.TopK);
         Check.That(routes.Weights.Rows == x.Rows && routes.Weights.Columns == router.TopK);
         var row = _weightRow.Take(gate.Columns);
         var logits = _logits.Take(router.Experts);
-        for (var t = 0; t < x.Rows; t++)
+        var live = liveRows is { } count ? Math.Min(count.Integers(0)[0], x.Rows) : x.Rows;
+        for (var t = 0; t < live; t++)
         {
             for (var expert = 0; expert < router.Experts; expert++)
             {
@@ -155,7 +158,18 @@ internal sealed class ReferenceOps : IDeviceOps
                 logits[expert] = (float)Numerics.Dot(x.Floats(t), row);
             }
 
-            Choose(logits, router, routes.Experts.Integers(t), routes.Weights.Floats(t));
+            _choice.Run(
+                logits,
+                correction is { } tensor ? tensor.Floats(0) : [],
+                router,
+                routes.Experts.Integers(t),
+                routes.Weights.Floats(t));
+        }
+
+        for (var t = live; t < x.Rows; t++)
+        {
+            routes.Experts.Integers(t).Fill(-1);
+            routes.Weights.Floats(t).Clear();
         }
     }
 
@@ -177,62 +191,5 @@ internal sealed class ReferenceOps : IDeviceOps
         }
 
         Numerics.Narrow(cache.Type, divided, cache.Bytes(row));
-    }
-
-    /// <summary>
-    /// Both scorings rise with the logit, so the best logits are the best scores. A NaN is never the best.
-    /// </summary>
-    private static void Choose(ReadOnlySpan<float> logits, Router router, Span<int> experts, Span<float> weights)
-    {
-        var sum = Denominator(logits, router.Scoring, out var highest);
-        var kept = 0.0;
-        for (var k = 0; k < experts.Length; k++)
-        {
-            var best = -1;
-            for (var expert = 0; expert < logits.Length; expert++)
-            {
-                if (!experts[..k].Contains(expert) && (best < 0 || Better(logits[expert], logits[best])))
-                {
-                    best = expert;
-                }
-            }
-
-            var score = router.Scoring == RouterScoring.Softmax
-                ? Math.Exp(logits[best] - highest) / sum
-                : Numerics.Sigmoid(logits[best]);
-            (experts[k], weights[k]) = (best, (float)score);
-            kept += score;
-        }
-
-        for (var k = 0; router.Renormalize && k < weights.Length; k++)
-        {
-            weights[k] = (float)(weights[k] / kept);
-        }
-    }
-
-    private static bool Better(float candidate, float best) =>
-        candidate > best || (float.IsNaN(best) && !float.IsNaN(candidate));
-
-    /// <summary>The sum of e^(logit - highest) for a softmax; NaN where a logit is.</summary>
-    private static double Denominator(ReadOnlySpan<float> logits, RouterScoring scoring, out double highest)
-    {
-        highest = double.NegativeInfinity;
-        if (scoring != RouterScoring.Softmax)
-        {
-            return 1;
-        }
-
-        foreach (var logit in logits)
-        {
-            highest = Math.Max(highest, logit);
-        }
-
-        var sum = 0.0;
-        foreach (var logit in logits)
-        {
-            sum += Math.Exp(logit - highest);
-        }
-
-        return sum;
     }
 }

@@ -24,11 +24,34 @@ public enum RouterScoring
     Sigmoid,
 }
 
+/// <summary>What a group of experts is worth when some groups are chosen before the experts are.</summary>
+public enum GroupScoring
+{
+    /// <summary>The score of its best expert (DeepSeek-V2).</summary>
+    Best,
+
+    /// <summary>The sum of its two best scores, correction included (DeepSeek-V3, GLM-4 MoE, Kimi-K2).</summary>
+    BestTwo,
+}
+
 /// <summary>Scores every expert for a token and keeps the best <paramref name="TopK"/>.</summary>
 public sealed record Router(int Experts, int TopK, RouterScoring Scoring)
 {
-    /// <summary>Divide the kept weights by their sum.</summary>
+    /// <summary>The most groups that any device takes.</summary>
+    public const int GroupsMax = 32;
+
+    /// <summary>Divide the kept weights by their sum, to which 1e-20 is added: all of them may be zero.</summary>
     public bool Renormalize { get; init; }
+
+    /// <summary>Experts in this many groups of neighbours, of which only <see cref="GroupsKept"/> can be chosen from.</summary>
+    public int Groups { get; init; } = 1;
+
+    public int GroupsKept { get; init; } = 1;
+
+    public GroupScoring GroupScoring { get; init; }
+
+    /// <summary>The kept weights are multiplied by it, after all else.</summary>
+    public float Scale { get; init; } = 1;
 }
 
 /// <summary>
@@ -42,7 +65,19 @@ public sealed record Moe(string Name, int Hidden, int Intermediate, Router Route
     /// <summary>Added to the routed experts' sum; null for none.</summary>
     public Mlp? Shared { get; init; }
 
+    /// <summary>
+    /// What the checkpoint calls, below <see cref="Part.Name"/>, the numbers that are added to the experts' scores for choosing
+    /// and not for the weights; null for none.
+    /// </summary>
+    public string? CorrectionName { get; init; }
+
     public TensorSpec Gate => new($"{Name}.gate.weight", [Router.Experts, Hidden]);
+
+    public TensorSpec? Correction => CorrectionName is { } name ? new($"{Name}.{name}", [Router.Experts]) : null;
+
+    /// <summary>What belongs to the layer and to no single expert.</summary>
+    public IEnumerable<TensorSpec> Common =>
+        [Gate, .. Correction is { } correction ? [correction] : Array.Empty<TensorSpec>(), .. Shared?.Tensors ?? []];
 
     /// <summary>
     /// The three tensors of one expert: one tensor each, or rows of the fused <c>experts.gate_up_proj</c>
@@ -72,8 +107,7 @@ public sealed record Moe(string Name, int Hidden, int Intermediate, Router Route
 
     public override IEnumerable<TensorSpec> Tensors =>
     [
-        Gate,
-        .. Shared?.Tensors ?? [],
+        .. Common,
         .. Enumerable.Range(0, Router.Experts).SelectMany(index => Expert(index).All),
     ];
 }

@@ -14,6 +14,7 @@ public sealed class AbiTests
     [InlineData(typeof(LkExpertsConfig), 24)]
     [InlineData(typeof(LkSlice), 24)]
     [InlineData(typeof(LkTensor), 32)]
+    [InlineData(typeof(LkRouter), 40)]
     [InlineData(typeof(LkKvLayer), 80)]
     [InlineData(typeof(LkAttentionBatch), 40)]
     public void Structs_have_the_size_of_the_header(Type type, int bytes) =>
@@ -30,6 +31,8 @@ public sealed class AbiTests
     [InlineData(typeof(LkSlice), nameof(LkSlice.Node), 20)]
     [InlineData(typeof(LkTensor), nameof(LkTensor.RowStride), 8)]
     [InlineData(typeof(LkTensor), nameof(LkTensor.Type), 24)]
+    [InlineData(typeof(LkRouter), nameof(LkRouter.Scoring), 16)]
+    [InlineData(typeof(LkRouter), nameof(LkRouter.Scale), 36)]
     [InlineData(typeof(LkKvLayer), nameof(LkKvLayer.PageSize), 64)]
     [InlineData(typeof(LkAttentionBatch), nameof(LkAttentionBatch.PageTableStride), 24)]
     [InlineData(typeof(LkAttentionBatch), nameof(LkAttentionBatch.PagesPerSequence), 36)]

@@ -47,6 +47,14 @@ public sealed class PartTests
     }
 
     [Fact]
+    public void A_correction_is_a_vector_beside_the_gate()
+    {
+        var moe = new Moe("m", 8, 4, new Router(2, 1, RouterScoring.Sigmoid)) { CorrectionName = "gate.e_score_correction_bias" };
+
+        Assert.StartsWith("m.gate.weight 2x8, m.gate.e_score_correction_bias 2, m.experts.0.", Text(moe), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Fused_experts_lie_one_behind_the_other_gate_rows_first()
     {
         var expert = new Moe("m", 8, 4, new Router(3, 1, RouterScoring.Softmax)).Expert(2);
