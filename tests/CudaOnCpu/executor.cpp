@@ -119,8 +119,7 @@ void prepare(Fiber& lane, std::uint32_t thread, char* stack) {
     lane.groups = 0;
     lane.copies.clear();
     auto* top = reinterpret_cast<std::uint64_t*>(stack + kStackBytes);
-    *--top = 0;
-    *--top = 0;
+    *--top = 0;  // what the entry would return to: a function starts with its stack 8 beyond a multiple of 16
     *--top = reinterpret_cast<std::uint64_t>(&cuda_on_cpu_enter);
     for (int i = 0; i < 6; ++i) *--top = 0;
     lane.stack_pointer = top;

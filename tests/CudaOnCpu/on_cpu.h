@@ -120,6 +120,7 @@ inline void copy_async_wait() {
 }
 
 inline u32x4 load_streamed(const u32x4* from) { return *from; }
+inline f32x4 load_kept(const f32x4* from) { return *from; }
 inline u32 atomic_add(u32* at, u32 value) { return cuda_on_cpu::atomic_add(at, value); }
 inline u32 atomic_add_shared(u32* at, u32 value) { return cuda_on_cpu::atomic_add(at, value); }
 inline void fence_device() { cuda_on_cpu::fence(); }
@@ -128,3 +129,5 @@ inline void store_release_system(u32* at, u32 value) { cuda_on_cpu::store_releas
 inline u32 load_acquire_system(const u32* at) { return cuda_on_cpu::load_acquire(at); }
 inline void wait_a_little() { cuda_on_cpu::wait_a_little(); }
 inline u64 nanoseconds() { return cuda_on_cpu::nanoseconds(); }
+
+#include "on_cpu_convert.h"

@@ -15,6 +15,13 @@ using u64 = unsigned long long;
 using i32 = int;
 using i64 = long long;
 
+// In front of a loop whose body indexes arrays that must stay in registers.
+#if defined(__CUDA__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
 constexpr u32 kWarp = 32;
 constexpr u32 kAllLanes = 0xffffffff;
 
@@ -28,6 +35,9 @@ struct alignas(16) u32x4 {
 struct alignas(8) u32x2 {
     u32 x, y;
 };
+struct alignas(8) f32x2 {
+    float x, y;
+};
 struct alignas(16) f32x4 {
     float x, y, z, w;
 };
@@ -39,7 +49,7 @@ struct Same {
 };
 
 #if defined(__CUDA__) && defined(__CUDA_ARCH__)
-#define DEVICE __attribute__((device)) inline
+#define DEVICE __attribute__((device, always_inline)) inline
 #define KERNEL(name, Args, threads)                                                              \
     extern "C" __attribute__((global)) __attribute__((launch_bounds(threads))) void name(const Args args)
 #define SHARED(Type, name) static __attribute__((shared)) typename Same<Type>::As name
@@ -50,9 +60,10 @@ struct Same {
 #include "ptx/warp.cuh"
 #include "ptx/memory.cuh"
 #include "ptx/mma.cuh"
+#include "ptx/convert.cuh"
 #elif defined(__CUDA__)
 // clang's pass over the host half of a .cu file: nothing of it is kept.
-#define DEVICE __attribute__((device)) inline
+#define DEVICE __attribute__((device, always_inline)) inline
 #define KERNEL(name, Args, threads) __attribute__((device)) void name(const Args args)
 #define SHARED(Type, name) static __attribute__((shared)) typename Same<Type>::As name
 #define DYNAMIC_SHARED(name) u8* const name = nullptr

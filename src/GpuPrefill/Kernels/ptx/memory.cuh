@@ -30,6 +30,13 @@ DEVICE u32x4 load_streamed(const u32x4* from) {
     return v;
 }
 
+// The same for bytes that other warps of the block want soon, too.
+DEVICE f32x4 load_kept(const f32x4* from) {
+    f32x4 v;
+    asm volatile("ld.global.nc.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(from));
+    return v;
+}
+
 DEVICE u32 atomic_add(u32* at, u32 value) { return __nvvm_atom_add_gen_i(reinterpret_cast<i32*>(at), static_cast<i32>(value)); }
 DEVICE u32 atomic_add_shared(u32* at, u32 value) { return atomic_add(at, value); }
 
