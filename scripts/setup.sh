@@ -33,7 +33,10 @@ missing_packages() {
 require_tools() {
     local missing
     missing=$(missing_packages "${1:-}" | tr '\n' ' ')
-    [ -n "${missing// /}" ] || return 0
+    if [ -z "${missing// /}" ]; then
+        want_clang
+        return 0
+    fi
 
     say "Installing: $missing"
     if ! command -v apt-get >/dev/null; then
@@ -53,6 +56,22 @@ require_tools() {
         fi
         exit 1
     fi
+    want_clang
+}
+
+# want_clang: installs the compiler of the GPU kernels, once, where this distribution has it. Without it everything but
+# --device cuda is built.
+want_clang() {
+    local tried="$root/artifacts/no-clang.stamp"
+    "$root/scripts/find-clang" >/dev/null && return 0
+    if [ ! -e "$tried" ] && command -v apt-get >/dev/null; then
+        say "Installing: clang-19"
+        as_root apt-get update -qq >/dev/null 2>&1 || true
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends clang-19 >/dev/null 2>&1 && return 0
+    fi
+    mkdir -p "$root/artifacts" && touch "$tried"
+    say "clang 19 is not here and could not be installed: building without GPU kernels (--device cuda will say so)."
 }
 
 # build_log COMMAND...: runs it quietly; shows the end of its output if it fails.

@@ -1,0 +1,91 @@
+using LsglangSharp.GpuPrefill.Interop;
+using LsglangSharp.GpuPrefill.Launch;
+using LsglangSharp.Runtime.Ports;
+using LsglangSharp.Runtime.Primitives;
+
+namespace LsglangSharp.GpuPrefill;
+
+/// <summary>One GPU: everything of a model, or what a hybrid leaves to it.</summary>
+public sealed class CudaDevice : IDevice
+{
+    private readonly CudaContext _context;
+    private readonly CudaStream _stream;
+    private readonly KernelSet _kernels;
+    private readonly CudaMemory _memory;
+
+    /// <summary>
+    /// Opens the device and compiles its kernels. Throws <see cref="ConfigurationException"/> where there is no such device,
+    /// the driver or the device is too old, or this build has no kernels.
+    /// </summary>
+    public CudaDevice(CudaDeviceOptions options)
+    {
+        Options = options;
+        _context = new CudaContext(options.DeviceIndex);
+        try
+        {
+            _kernels = new KernelSet(_context);
+            _stream = new CudaStream(_context, isUrgent: true);
+            _memory = new CudaMemory(_context, _stream, options);
+            Ops = new CudaOps(this);
+            Experts = new CudaExperts(this);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public string Name => "cuda";
+
+    public DType ActivationType => DType.F32;
+
+    public CudaDeviceOptions Options { get; }
+
+    public IDeviceMemory Memory => _memory;
+
+    public IDeviceOps Ops { get; }
+
+    public IExperts Experts { get; }
+
+    /// <summary>Bytes of device memory that tensors and weights have taken.</summary>
+    public long BytesAllocated => _memory.BytesAllocated;
+
+    internal CudaContext Context => _context;
+
+    internal KernelSet Kernels => _kernels;
+
+    internal CudaMemory DeviceMemory => _memory;
+
+    /// <summary>Where operations go. What is enqueued through it finds all weights that have been filled in place.</summary>
+    internal CudaStream Stream
+    {
+        get
+        {
+            _memory.Staging.Join(_stream);
+            return _stream;
+        }
+    }
+
+    /// <summary>
+    /// Gives the page-locked memory back that weights came through, and takes what reads of up to
+    /// <paramref name="readBytesMax"/> bytes need. After loading, before serving.
+    /// </summary>
+    public void FinishLoading(long readBytesMax)
+    {
+        _memory.Staging.Join(_stream);
+        _memory.Staging.Release();
+        _memory.ReserveReads(Math.Max(1, readBytesMax));
+    }
+
+    public void Dispose()
+    {
+        // What kernels still use is not freed; and each may be missing when the constructor failed on the way.
+        _context.Drain();
+        (Experts as IDisposable)?.Dispose();
+        _memory?.Dispose();
+        _stream?.Dispose();
+        _kernels?.Dispose();
+        _context.Dispose();
+    }
+}

@@ -1,0 +1,41 @@
+using LsglangSharp.GpuPrefill.Launch;
+using LsglangSharp.Runtime.Ports;
+using LsglangSharp.Runtime.Primitives;
+using Router = LsglangSharp.Runtime.Specs.Router;
+
+namespace LsglangSharp.GpuPrefill;
+
+/// <summary>The operations of a forward pass, enqueued on the device's stream; none waits.</summary>
+internal sealed class CudaOps(CudaDevice device) : IDeviceOps
+{
+    private readonly RmsNorm _rmsNorm = new(device.Kernels);
+
+    public void Embed(WeightMatrix table, Tensor ids, Tensor y) => throw Missing(nameof(Embed));
+
+    public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y) =>
+        _rmsNorm.Launch(device.Stream, x, weight, epsilon, y);
+
+    public void Linear(Tensor x, WeightMatrix w, Tensor? bias, Tensor y, bool accumulate = false) =>
+        throw Missing(nameof(Linear));
+
+    public void RotaryAngles(Tensor positions, Tensor frequencies, float scale, Tensor cosSin) =>
+        throw Missing(nameof(RotaryAngles));
+
+    public void Rotate(Tensor x, int headDim, Tensor cosSin, bool interleaved) => throw Missing(nameof(Rotate));
+
+    public void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots) => throw Missing(nameof(WriteKv));
+
+    public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y) =>
+        throw Missing(nameof(Attention));
+
+    public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y) =>
+        throw Missing(nameof(GatedMlp));
+
+    public void Route(
+        Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null) =>
+        throw Missing(nameof(Route));
+
+    public void GatherRows(Tensor x, Tensor rows, Tensor y) => throw Missing(nameof(GatherRows));
+
+    private static InvariantException Missing(string operation) => new($"there is no CUDA kernel for {operation} yet");
+}
