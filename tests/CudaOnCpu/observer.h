@@ -1,0 +1,33 @@
+// Who watches a launch: nobody in the plain build, checked/ in the checked one.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace cuda_on_cpu {
+
+struct Observer {
+    virtual ~Observer() = default;
+
+    virtual void launch_starts() = 0;
+    virtual void launch_ends() = 0;
+    virtual void block_starts() = 0;
+    virtual void shared_defined(const void* begin, std::size_t bytes) = 0;
+
+    // Called on a fiber, before it happens.
+    virtual void reads(const void* from, std::size_t bytes) = 0;
+    virtual void writes(void* to, std::size_t bytes) = 0;
+    virtual void updates_atomically(void* at, std::size_t bytes) = 0;
+    virtual void loads_atomically(const void* at, std::size_t bytes) = 0;
+    virtual void stores_atomically(void* at, std::size_t bytes) = 0;
+    virtual void fences() = 0;
+    virtual void starts_copy(void* to, std::size_t bytes) = 0;
+    virtual void ends_copy(void* to, std::size_t bytes) = 0;
+
+    // Called by the scheduler: lanes of a warp were ordered by each other; a barrier let these warps go on.
+    virtual void warp_ordered(std::uint32_t warp) = 0;
+    virtual void barrier_passed(std::uint32_t warps) = 0;
+};
+
+extern Observer* observer;
+
+}  // namespace cuda_on_cpu
