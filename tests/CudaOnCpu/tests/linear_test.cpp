@@ -32,7 +32,7 @@ struct Element;
 template <>
 struct Element<float> {
     static constexpr const char* name = "f32";
-    static constexpr double unit = 0;  // of the terms that activations become
+    [[maybe_unused]] static constexpr double unit = 0;  // of the terms that activations become
 };
 template <>
 struct Element<bf16> {
