@@ -18,7 +18,9 @@ internal static class AppliedFlags
         "--schedule-policy", "--enable-priority-scheduling", "--page-size", "--disable-radix-cache", "--random-seed",
         "--skip-server-warmup", "--log-level", "--retraction-policy", "--schedule-conservativeness",
         "--disable-priority-preemption", "--priority-scheduling-preemption-threshold",
-        "--schedule-low-priority-values-first", "--watchdog-timeout",
+        "--schedule-low-priority-values-first", "--watchdog-timeout", "--base-gpu-id", "--gpu-id-step", "--tp-size",
+        "--cuda-graph-max-bs", "--cuda-graph-max-bs-decode", "--cuda-graph-bs", "--cuda-graph-bs-decode", "--disable-cuda-graph",
+        "--disable-decode-cuda-graph",
     };
 
     /// <summary>Flags whose effect is how it works here anyway.</summary>
@@ -27,12 +29,9 @@ internal static class AppliedFlags
         ["--trust-remote-code"] = _ => true,
         ["--enable-metrics"] = _ => true,
         ["--enable-mixed-chunk"] = _ => true,
-        ["--disable-cuda-graph"] = _ => true,
-        ["--disable-decode-cuda-graph"] = _ => true,
         ["--disable-prefill-cuda-graph"] = _ => true,
         ["--enable-deterministic-inference"] = _ => true,
         ["--tokenizer-mode"] = value => value == "auto",
-        ["--tp-size"] = value => value == "1",
         ["--pp-size"] = value => value == "1",
         ["--dp-size"] = value => value == "1",
         ["--ep-size"] = value => value == "1",
@@ -57,7 +56,6 @@ internal static class AppliedFlags
         ["--is-embedding"] = "embedding models are not there yet",
         ["--disaggregation-mode"] = "prefill and decode run in one server",
         ["--config"] = "configuration files are not read; give the flags on the command line",
-        ["--tp-size"] = "one process runs the whole model; its threads cover all NUMA nodes",
         ["--pp-size"] = "one process runs the whole model",
         ["--nnodes"] = "one machine runs the whole model; put replicas behind a router instead",
         ["--dp-size"] = "one process runs one replica; put replicas behind a router instead",

@@ -1,10 +1,9 @@
-using LsglangSharp.NumaExperts;
 using LsglangSharp.Runtime.Ports;
 
 namespace LsglangSharp.Api.Cli;
 
-/// <summary>Binds the engine's step thread to the core that the device keeps for it, when it first comes along.</summary>
-internal sealed class AttachedForward(IForward inner, CpuDevice device) : IForward
+/// <summary>Binds the engine's step thread to where the devices want it, when it first comes along.</summary>
+internal sealed class AttachedForward(IForward inner, ServingDevices devices) : IForward
 {
     private bool _isAttached;
 
@@ -14,7 +13,7 @@ internal sealed class AttachedForward(IForward inner, CpuDevice device) : IForwa
     {
         if (!_isAttached)
         {
-            device.AttachThread();
+            devices.AttachThread();
             _isAttached = true;
         }
 

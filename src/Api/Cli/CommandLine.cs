@@ -4,7 +4,7 @@ using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Api.Cli;
 
-/// <summary>The commands of lsglang. serve, chat and bench read sglang's flags with argparse's rules; the rest are plain.</summary>
+/// <summary>The commands of lsglang. serve, chat, bench and plan read sglang's flags with argparse's rules; the rest are plain.</summary>
 internal static class CommandLine
 {
     private static readonly Dictionary<string, Func<IReadOnlyList<string>, Task<int>>> _withFlags = new(StringComparer.Ordinal)
@@ -12,6 +12,7 @@ internal static class CommandLine
         ["serve"] = ServeCommand.RunAsync,
         ["chat"] = ChatCommand.RunAsync,
         ["bench"] = BenchCommand.RunAsync,
+        ["plan"] = PlanCommand.RunAsync,
     };
 
     public static Task<int> RunAsync(string[] arguments)
@@ -38,6 +39,7 @@ internal static class CommandLine
             new Command("serve", "Serve a model over an OpenAI-compatible API: serve [MODEL_FOLDER] [flags]. See serve --help."),
             new Command("chat", "Chat in the terminal: chat [MODEL_FOLDER] [flags], or chat --url URL. See chat --help."),
             new Command("bench", "Measure throughput and latency without HTTP: bench [MODEL_FOLDER] [flags]. See bench --help."),
+            new Command("plan", "Print what serve would put where, without loading: plan [MODEL_FOLDER] [flags]. See plan --help."),
             DescribeCommand.Create(),
             DoctorCommand.Create(),
             VersionCommand.Create(),

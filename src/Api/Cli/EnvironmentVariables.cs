@@ -1,14 +1,17 @@
 using System.Collections;
 using System.Globalization;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Api.Cli;
 
 /// <summary>
 /// One environment variable: its name, the other name that means the same, what it may be, its default and what it does. A variable with
-/// a <paramref name="Missing"/> sentence can only keep its default yet.
+/// a <paramref name="Missing"/> sentence can only keep its default yet; one with an <paramref name="Idle"/> sentence is taken and told to
+/// change nothing yet.
 /// </summary>
-internal sealed record Variable(string Name, string? Alias, string Type, string Default, string Meaning, string? Missing = null);
+internal sealed record Variable(
+    string Name, string? Alias, string Type, string Default, string Meaning, string? Missing = null, string? Idle = null);
 
 /// <summary>
 /// The environment variables, in one table: it gives the defaults, the rules, the documentation and the help text. Where both
@@ -16,18 +19,18 @@ internal sealed record Variable(string Name, string? Alias, string Type, string 
 /// </summary>
 internal sealed class EnvironmentVariables
 {
-    private const string NeedsCuda = "it steers weights on a CUDA device, and this version runs on the CPU only";
+    private const string LaterPrefill = "weights are not streamed to the GPU yet; the CPUs compute their experts for prompts, too";
 
     public static IReadOnlyList<Variable> Table { get; } =
     [
         new("LVLLM_MOE_NUMA_ENABLED", "LK_MOE_HYBRID_ENABLED", "0/1", "0",
-            "routed experts on the NUMA nodes' thread pools; with --device cpu they always are"),
+            "with a GPU: routed experts on the CPUs of the NUMA nodes, all else on the GPU; with --device cpu they always are"),
         new("LVLLM_GPU_RESIDENT_MOE_LAYERS", "LK_GPU_RESIDENT_MOE_LAYERS", "layers", "",
-            "MoE layers whose experts stay on the GPU: 0, 0-5, 0,1,8-9", NeedsCuda),
+            "MoE layers whose experts are in the GPU's memory, where the others' are in RAM: 0, 0-5, 0,1,8-9"),
         new("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", "LK_GPU_PREFILL_MIN_BATCH_SIZE", "int", "0",
-            "tokens in a step from which weights are streamed to the GPU; 0 is off", NeedsCuda),
+            "tokens in a step from which weights are streamed to the GPU; 0 is off", Idle: LaterPrefill),
         new("LVLLM_GPU_PREFETCH_WINDOW", "LK_GPU_PREFETCH_WINDOW", "int", "1",
-            "layers whose weights are staged ahead", NeedsCuda),
+            "layers whose weights are staged ahead", Idle: LaterPrefill),
         new("LVLLM_MOE_USE_WEIGHT", null, "TO_DTYPE|KEEP|INT8|INT4", "TO_DTYPE",
             "format of the experts' weights at run time",
             "experts run in the compute type only; quantised formats are not there yet"),
@@ -54,6 +57,9 @@ internal sealed class EnvironmentVariables
     }
 
     public bool MoeNumaEnabled { get; private set; }
+
+    /// <summary>Null where nothing is said, which means the same as an empty list: none.</summary>
+    public LayerList? ResidentLayers { get; private set; }
 
     public int? Threads { get; private set; }
 
@@ -102,6 +108,8 @@ internal sealed class EnvironmentVariables
         read.BindToNode = read.Choice("LK_THREAD_BINDING", "CPU_CORE", "NUMA_NODE") == "NUMA_NODE";
         read.Cores = read.CoreList("SGLANG_CPU_OMP_THREADS_BIND");
         read.KvCacheBytes = read.Gibibytes("VLLM_CPU_KVCACHE_SPACE");
+        read.ResidentLayers = read._set.TryGetValue("LVLLM_GPU_RESIDENT_MOE_LAYERS", out var layers)
+            ? LayerList.Parse(layers.Name, layers.Value) : null;
         read.RefuseWhatIsMissing();
         return read;
     }
@@ -137,15 +145,20 @@ internal sealed class EnvironmentVariables
 
     private void RefuseWhatIsMissing()
     {
-        Layers("LVLLM_GPU_RESIDENT_MOE_LAYERS");
         Count("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", least: 0);
         Count("LVLLM_GPU_PREFETCH_WINDOW");
         Choice("LVLLM_MOE_USE_WEIGHT", "TO_DTYPE", "KEEP", "INT8", "INT4");
         Boolean("MOE_QUANT_ONLY");
-        foreach (var variable in Table.Where(variable => variable.Missing is not null))
+        foreach (var variable in Table.Where(variable => (variable.Missing ?? variable.Idle) is not null))
         {
             if (_set.TryGetValue(variable.Name, out var set) && !IsDefault(variable, set.Value))
             {
+                if (variable.Idle is { } why)
+                {
+                    Warnings.Add($"{set.Name}={set.Value} has no effect yet: {why}.");
+                    continue;
+                }
+
                 throw new ConfigurationException(
                     $"{set.Name}={set.Value} cannot apply: {variable.Missing}. Unset it, or set it to "
                     + $"{(variable.Default.Length == 0 ? "the empty string" : variable.Default)}.");
@@ -224,14 +237,6 @@ internal sealed class EnvironmentVariables
         }
 
         return set.Value.Replace(" ", "", StringComparison.Ordinal);
-    }
-
-    private void Layers(string name)
-    {
-        if (_set.TryGetValue(name, out var set) && set.Value.Length > 0)
-        {
-            Ranges(set, set.Value, "a list of layers such as 0, 0-5 or 0,1,8-9");
-        }
     }
 
     /// <summary>Numbers and inclusive ranges, separated by commas. A part that is neither is an error, never skipped.</summary>

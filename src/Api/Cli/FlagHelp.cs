@@ -14,6 +14,7 @@ internal static class FlagHelp
             "serve" => "lsglang serve [MODEL_FOLDER] [flags]\n\nServes a model. Without a model, the built-in demo model.",
             "chat" => "lsglang chat [MODEL_FOLDER] [--url URL] [--system TEXT] [flags]\n\nChats in the terminal with a model that it "
                 + "loads, or with the server at --url.",
+            "plan" => PlanOptions.Help,
             _ => BenchOptions.Help,
         });
         text.AppendLine("\nFlags (names and spelling as in sglang; an unambiguous beginning of a name is enough):\n");

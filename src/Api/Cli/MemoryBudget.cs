@@ -1,10 +1,26 @@
+using System.Collections.Immutable;
+using LsglangSharp.NumaExperts;
 using LsglangSharp.Runtime;
+using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Models;
 using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
-using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Api.Cli;
+
+/// <summary>
+/// What the flags, the variables and the machine make of a model, before anything is loaded. <paramref name="GraphRows"/>: the numbers of
+/// rows for which decode steps are recorded; <paramref name="Warnings"/>: what the operator should know of it.
+/// </summary>
+internal sealed record ServingBudget(
+    ServingPlan Plan, Machine Machine, DType WeightType, DType CacheType, ExpertPlacement Experts, ImmutableArray<int> GraphRows,
+    ImmutableArray<string> Warnings)
+{
+    public bool UsesGpus => !Machine.Gpus.IsEmpty;
+
+    /// <summary>"cpu", "cuda" or "hybrid".</summary>
+    public string Placement => !UsesGpus ? "cpu" : Experts.IsHybrid ? "hybrid" : "cuda";
+}
 
 /// <summary>What the flags and the memory allow, before anything is loaded.</summary>
 internal static class MemoryBudget
@@ -28,32 +44,57 @@ internal static class MemoryBudget
         StepSecondsMax = settings.WatchdogSeconds ?? new EngineOptions().StepSecondsMax,
     };
 
-    /// <summary>The engine's limits and what they take, or the complaint that the model does not fit.</summary>
-    public static (EngineLimits Limits, MemoryPlan Plan) Make(
-        ModelSpec spec, ModelCounts counts, DType weightType, DType cacheType, ServeSettings settings,
-        EnvironmentVariables environment, long bytesFree)
+    /// <summary>The engine's limits and what goes where, or the complaint that the model does not fit.</summary>
+    /// <param name="folder">The model.</param>
+    /// <param name="settings">The flags.</param>
+    /// <param name="environment">The variables.</param>
+    /// <param name="machine">The machine, with the GPUs that are to be used; none: the CPUs.</param>
+    public static ServingBudget Make(ModelFolder folder, ServeSettings settings, EnvironmentVariables environment, Machine machine)
     {
+        var spec = folder.Spec;
+        var warnings = new List<string>();
+        var weights = ComputeType.Of(settings.Dtype, spec.CheckpointType);
+        var usesGpus = !machine.Gpus.IsEmpty;
+        var cache = ComputeType.OfCache(settings.KvCacheDtype, usesGpus ? weights : DType.F32, usesGpus);
+        var experts = ExpertsOf();
         var options = EngineOptions(settings);
-        var perToken = counts.KvBytesPerToken(cacheType);
-        var wanted = EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, long.MaxValue);
-        var plan = MemoryPlan.Make(new MemoryRequest
+        var rows = usesGpus
+            ? settings.Device.GraphBuckets(machine.Gpus.Min(gpu => gpu.BytesTotal), options.RunningRequestsMax) : [];
+        var threads = Math.Max(1, machine.Nodes.Sum(node => node.Threads));
+        var plan = Planner.Plan(new PlanRequest
         {
             Spec = spec,
-            Weights = weightType,
-            Cache = cacheType,
-            BytesAvailable = bytesFree,
-            StepTokensMax = wanted.Steps.StepTokensMax,
-            LogitRowsMax = wanted.Steps.StepLogitRowsMax,
-            PageSize = options.PageSize,
-            ContextLength = wanted.ContextLength,
-            UsefulTokens = wanted.KvTokens,
-            StaticFraction = settings.MemFractionStatic ?? MemoryRequest.StaticFractionByDefault,
-            TotalTokens = settings.MaxTotalTokens,
+            Weights = weights,
+            Cache = cache,
+            Options = options,
+            Machine = machine,
+            Costs = new DeviceCosts
+            {
+                HostWorkspace = sizes => CpuWorkspace.Bytes(spec, sizes.TokensMax, threads, wholeModel: !usesGpus),
+            },
+            Experts = experts,
+            StaticFraction = settings.MemFractionStatic,
             CacheBytes = environment.KvCacheBytes,
+            Interleaved = environment.NumaInterleave,
         });
+        return new ServingBudget(plan, machine, weights, cache, experts, rows, [.. warnings]);
 
-        // A size in bytes that was asked for is taken as it is, even where it is more than the engine would take by itself.
-        options = environment.KvCacheBytes is null ? options : options with { KvTokens = plan.CachedTokens };
-        return (EngineLimits.Derive(options, spec.Head.Vocabulary, spec.ContextLength, perToken, plan.CacheBytes), plan);
+        ExpertPlacement ExpertsOf()
+        {
+            var resident = environment.ResidentLayers?.Resolve(spec, warnings) ?? [];
+            if (usesGpus && environment.MoeNumaEnabled)
+            {
+                return new ExpertPlacement(resident);
+            }
+
+            if (!resident.IsEmpty)
+            {
+                warnings.Add(usesGpus
+                    ? $"{environment.ResidentLayers!.Name} has no effect without LVLLM_MOE_NUMA_ENABLED=1: all experts are on the GPU."
+                    : $"{environment.ResidentLayers!.Name} has no effect on the CPU.");
+            }
+
+            return ExpertPlacement.AllOnDevice;
+        }
     }
 }

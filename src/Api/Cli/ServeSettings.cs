@@ -27,7 +27,7 @@ internal sealed record ServeSettings
 
     public int? ContextLength { get; init; }
 
-    public string Device { get; init; } = "auto";
+    public DeviceFlags Device { get; init; } = new();
 
     public JsonObject ModelOverrides { get; init; } = [];
 
@@ -123,7 +123,7 @@ internal sealed record ServeSettings
             Dtype = flags.Text("--dtype") ?? "auto",
             KvCacheDtype = flags.Text("--kv-cache-dtype") ?? "auto",
             ContextLength = flags.Count("--context-length", 1),
-            Device = DeviceOf(flags.Text("--device")),
+            Device = DeviceFlags.Read(flags),
             ModelOverrides = flags.Object("--json-model-override-args"),
             Host = flags.Text("--host") ?? "127.0.0.1",
             Port = flags.Count("--port", 0, 65535) ?? 30000,
@@ -164,16 +164,6 @@ internal sealed record ServeSettings
         return settings;
     }
 
-    private static string DeviceOf(string? device) => device switch
-    {
-        null => "auto",
-        "auto" or "cpu" => device,
-        _ when device.StartsWith("cuda", StringComparison.Ordinal) =>
-            throw new ConfigurationException(
-                $"--device {device}: this version runs whole models on the CPU only. Use --device cpu, or leave the flag out."),
-        _ => throw new ConfigurationException($"--device must be auto or cpu, got \"{device}\"."),
-    };
-
     private void Check()
     {
         foreach (var name in ServedModelNames)
@@ -184,7 +174,7 @@ internal sealed record ServeSettings
 
         Require(LoadFormat is "auto" or "safetensors" or "dummy",
             $"--load-format {LoadFormat} is not supported; auto, safetensors and dummy are.");
-        ComputeType.OfCache(KvCacheDtype, Device.StartsWith("cuda", StringComparison.Ordinal));
+        ComputeType.OfCache(KvCacheDtype, DType.F32, onCuda: Device.Kind != DeviceKind.Cpu);
         Require(ChunkedPrefillSize != 0, "--chunked-prefill-size must be at least 1, or -1 for no chunking, got 0.");
         Require(SslKeyFile is null == SslCertFile is null,
             "--ssl-keyfile and --ssl-certfile go together; only one of them was given.");

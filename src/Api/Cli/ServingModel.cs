@@ -1,13 +1,11 @@
 using System.Text.Json.Nodes;
 using LsglangSharp.Api.Cli.Commands;
 using LsglangSharp.Api.Http;
-using LsglangSharp.NumaExperts;
 using LsglangSharp.Runtime;
 using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Generation;
 using LsglangSharp.Runtime.Layers;
 using LsglangSharp.Runtime.Models;
-using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Scheduling;
 using LsglangSharp.Runtime.Text;
@@ -23,30 +21,25 @@ internal sealed class ServingModel : IDisposable
 {
     private readonly ModelFolder _folder;
     private readonly ServeSettings _settings;
-    private readonly CpuDevice _device;
+    private readonly ServingDevices _devices;
     private readonly Engine _engine;
     private readonly Tokenizer? _tokenizer;
-    private readonly DType _cacheType;
-    private readonly MemoryPlan _memory;
+    private readonly ServingBudget _budget;
 
     private ServingModel(
-        ModelFolder folder, ServeSettings settings, EnvironmentVariables environment, CpuDevice device, Tokenizer? tokenizer,
+        ModelFolder folder, ServeSettings settings, EnvironmentVariables environment, ServingDevices devices, Tokenizer? tokenizer,
         LoadDisplay display)
     {
         _folder = folder;
         _settings = settings;
-        _device = device;
+        _devices = devices;
         _tokenizer = tokenizer;
         Counts = ModelCounts.Of(folder.Spec);
-        WeightType = ComputeType.Of(settings.Dtype, folder.Spec.CheckpointType);
-        _cacheType = ComputeType.OfCache(settings.KvCacheDtype, onCuda: false);
-
-        (var limits, _memory) = MemoryBudget.Make(
-            folder.Spec, Counts, WeightType, _cacheType, settings, environment, device.Memory.BytesFree);
-        var forward = Bind(limits, environment, display);
+        _budget = MemoryBudget.Make(folder, settings, environment, devices.Machine);
+        var forward = Bind(environment, display);
         _engine = new Engine(
-            new AttachedForward(forward, device),
-            limits,
+            new AttachedForward(forward, devices),
+            _budget.Plan.Limits,
             MemoryBudget.EngineOptions(settings),
             folder.EosTokenIds,
             tokenizer is null ? null : skip => TextOf(new StreamingDetokenizer(tokenizer, skip)));
@@ -72,7 +65,7 @@ internal sealed class ServingModel : IDisposable
 
     public ModelCounts Counts { get; }
 
-    public DType WeightType { get; }
+    public DType WeightType => _budget.WeightType;
 
     public ServerOptions ServerOptions
     {
@@ -109,8 +102,8 @@ internal sealed class ServingModel : IDisposable
         }
     }
 
-    /// <summary>Opens, plans, loads and starts. Every complaint comes from here as a <see cref="ConfigurationException"/>.</summary>
-    public static ServingModel Load(ServeSettings settings, EnvironmentVariables environment, LoadDisplay display)
+    /// <summary>The model's configuration, with the flags' overrides.</summary>
+    public static ModelFolder Open(ServeSettings settings)
     {
         var folder = ModelFolder.Open(
             settings.ModelPath ?? DemoModel.Folder(),
@@ -120,65 +113,72 @@ internal sealed class ServingModel : IDisposable
             folder.RequireLoadable();
         }
 
+        return folder;
+    }
+
+    /// <summary>Opens, plans, loads and starts. Every complaint comes from here as a <see cref="ConfigurationException"/>.</summary>
+    public static ServingModel Load(ServeSettings settings, EnvironmentVariables environment, LoadDisplay display)
+    {
+        var folder = Open(settings);
 
         // Unknown parsers are an error now, not after the weights were loaded.
         Parsers.ToolCalls(settings.ToolCallParser, template: null);
         Parsers.Reasoning(settings.ReasoningParser, template: null);
         var tokenizer = settings.SkipTokenizer ? null : OpenTokenizer(settings, folder);
-        var device = new CpuDevice(DeviceOptions(environment));
+        var devices = ServingDevices.Open(settings.Device, environment);
         try
         {
-            return new ServingModel(folder, settings, environment, device, tokenizer, display);
+            return new ServingModel(folder, settings, environment, devices, tokenizer, display);
         }
         catch
         {
-            device.Dispose();
+            devices.Dispose();
             throw;
         }
     }
-
-    public static CpuDeviceOptions DeviceOptions(EnvironmentVariables environment) => new()
-    {
-        Threads = environment.Threads,
-        Binding = environment.BindToNode ? ThreadBinding.NumaNode : ThreadBinding.CpuCore,
-        PowerSaving = environment.PowerSaving,
-        NumaInterleave = environment.NumaInterleave,
-        CoresPerRank = environment.Cores,
-        ExactActivations = !environment.RoundPrefill,
-    };
 
     /// <summary>What was chosen, in a few lines.</summary>
     public void Describe(TextWriter screen)
     {
         var facts = _engine.Facts;
-        screen.WriteLine($"  model       {Name}: {_folder.Spec.Architecture}, {Units.Parameters(Counts.Total)} parameters, "
+        Row("model", $"{Name}: {_folder.Spec.Architecture}, {Units.Parameters(Counts.Total)} parameters, "
             + $"{Units.Parameters(Counts.Active)} active, {WeightType.ToString().ToLowerInvariant()}");
-        screen.WriteLine($"  processor   {_device.Description.Isa}, {_device.Description.Threads} threads on "
-            + string.Join(", ", _device.Description.Ranks.Select(rank => $"node {rank.Node} (cores {rank.Cpus})")));
-        screen.WriteLine($"  context     {Units.Count(facts.ContextLength)} tokens; {Units.Count(facts.KvTokens)} in the cache, as "
-            + $"{_cacheType.ToString().ToLowerInvariant()} in pages of {facts.PageSize}");
-        screen.WriteLine($"  memory      {Units.Bytes(_memory.WeightBytes)} weights, {Units.Bytes(_memory.CacheBytes)} cache, "
-            + $"{Units.Bytes(_memory.ScratchBytes)} activations at most; {Units.Bytes(_memory.BytesAvailable)} were available");
-        foreach (var warning in _device.Description.Warnings)
+        foreach (var (name, value) in _devices.Describe())
         {
-            screen.WriteLine($"  warning     {warning}");
+            Row(name, value);
         }
+
+        Row("context", $"{Units.Count(facts.ContextLength)} tokens; {Units.Count(facts.KvTokens)} in the cache, as "
+            + $"{_budget.CacheType.ToString().ToLowerInvariant()} in pages of {facts.PageSize}");
+        foreach (var (name, value) in PlanTable.Brief(_budget))
+        {
+            Row(name, value);
+        }
+
+        foreach (var warning in _devices.Warnings.Concat(_budget.Warnings))
+        {
+            Row("warning", warning);
+        }
+
+        void Row(string name, string value) => screen.WriteLine($"  {name,-11} {value}");
     }
 
-    /// <summary>Bytes a second that plain reads reach on the device's threads; null where it cannot be measured.</summary>
-    public double? ReadBandwidth() => _device.MeasureBandwidth(TimeSpan.FromSeconds(1)).Sum() is > 0 and var rate ? rate : null;
+    /// <summary>Bytes a second that plain reads reach where the weights are; null where it cannot be measured.</summary>
+    public double? ReadBandwidth() => _devices.ReadBandwidth();
 
     public void Dispose()
     {
         _engine.Dispose();
-        _device.Dispose();
+        _devices.Dispose();
     }
 
-    private Coordinator Bind(EngineLimits limits, EnvironmentVariables environment, LoadDisplay display)
+    private Coordinator Bind(EnvironmentVariables environment, LoadDisplay display)
     {
-        var plan = new WeightPlan(_device.Memory);
-        var cache = new KvCacheMemory(_device.Memory, _cacheType, limits.KvPages, limits.PageSize);
-        var bound = Binding.Bind(_folder.Spec, _device, WeightType, plan, cache.Allocate);
+        var (limits, sizes) = (_budget.Plan.Limits, _budget.Plan.Sizes);
+        var device = _devices.Ranks[0];
+        var plan = new WeightPlan(device.Memory);
+        var cache = new KvCacheMemory(device.Memory, _budget.CacheType, limits.KvPages, limits.PageSize);
+        var bound = Binding.Bind(_folder.Spec, device, WeightType, plan, cache.Allocate);
         using var checkpoint = _settings.LoadFormat == "dummy" ? null : Checkpoint.Open(_folder.Path);
         IWeightSource source = checkpoint is null ? new DummyWeights((ulong)(_settings.RandomSeed ?? 0)) : checkpoint;
         WeightLoader.Load(plan, source, new LoadOptions
@@ -187,10 +187,7 @@ internal sealed class ServingModel : IDisposable
             Progress = display,
         });
         display.Finish(plan.Bytes);
-        var steps = limits.Steps;
-        return new Coordinator(
-            bound, _device,
-            new StepSizes(steps.StepTokensMax, steps.RunningMax, steps.PagesPerSequenceMax, steps.StepLogitRowsMax));
+        return new Coordinator(bound, device, sizes);
     }
 
     private static Tokenizer OpenTokenizer(ServeSettings settings, ModelFolder folder)
@@ -212,7 +209,7 @@ internal sealed class ServingModel : IDisposable
         }
 
         arguments["dtype"] = WeightType.ToString().ToLowerInvariant();
-        arguments["device"] = _device.Name;
+        arguments["device"] = _devices.Name;
         return arguments;
     }
 }

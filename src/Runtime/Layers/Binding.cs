@@ -31,16 +31,19 @@ public sealed class Binding
     private readonly WeightPlan _plan;
     private readonly Func<Gqa, KvLayer> _cacheOf;
     private readonly Shard _shard;
+    private readonly Func<int, IExperts> _expertsOf;
     private readonly List<Rotary> _rotations = [];
     private WorkspaceWidths _widths;
 
-    private Binding(IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard shard)
+    private Binding(
+        IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard shard, Func<int, IExperts> expertsOf)
     {
         _device = device;
         _weightType = weightType;
         _plan = plan;
         _cacheOf = cacheOf;
         _shard = shard;
+        _expertsOf = expertsOf;
     }
 
     /// <param name="spec">The model.</param>
@@ -49,11 +52,13 @@ public sealed class Binding
     /// <param name="plan">Takes the tensors to load.</param>
     /// <param name="cacheOf">Pages for one attention layer, as the rank computes it.</param>
     /// <param name="shard">Which part of every layer the device has; null for all.</param>
+    /// <param name="expertsOf">Who computes the routed experts of a layer; null for the device itself.</param>
     public static BoundModel Bind(
-        ModelSpec spec, IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard? shard = null)
+        ModelSpec spec, IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard? shard = null,
+        Func<int, IExperts>? expertsOf = null)
     {
         shard ??= Shard.Whole;
-        var binding = new Binding(device, weightType, plan, cacheOf, shard);
+        var binding = new Binding(device, weightType, plan, cacheOf, shard, expertsOf ?? (_ => device.Experts));
         var embedding = binding.Matrix(spec.Embedding.Weight);
         var layers = spec.Layers.Select(binding.Layer).ToArray();
         var norm = binding.Norm(spec.FinalNorm);
@@ -61,14 +66,14 @@ public sealed class Binding
         return new BoundModel(spec, embedding, layers, norm, head, binding._rotations, binding._widths);
     }
 
-    private BoundLayer Layer(LayerSpec spec) =>
-        new(Norm(spec.PreMix), Block(spec.Mix), Norm(spec.PreFfn), Block(spec.Ffn));
+    private BoundLayer Layer(LayerSpec spec, int index) =>
+        new(Norm(spec.PreMix), Block(spec.Mix, index), Norm(spec.PreFfn), Block(spec.Ffn, index));
 
-    private Block Block(Part part) => part switch
+    private Block Block(Part part, int layer) => part switch
     {
         Gqa gqa => Attention(gqa),
         Mlp mlp => Mlp(mlp),
-        Moe moe => Experts(moe),
+        Moe moe => Experts(moe, _expertsOf(layer)),
         _ => throw new InvariantException($"no block for {part.GetType().Name}"),
     };
 
@@ -95,17 +100,17 @@ public sealed class Binding
         return new GqaAttention(local, weights, _cacheOf(local), RotationIndex(spec.Rotary), _device.Ops);
     }
 
-    private MoeBlock Experts(Moe spec)
+    private MoeBlock Experts(Moe spec, IExperts experts)
     {
         var router = spec.Router;
         _widths = _widths.Max(new WorkspaceWidths(0, 0, router.TopK));
         var inner = _shard.Inner(spec.Intermediate).Count;
-        var bank = _device.Experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, inner);
+        var bank = experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, inner);
         _plan.Experts(bank, index => _shard.Expert(spec, index));
         var shared = spec.Shared is { } mlp ? Mlp(mlp) : null;
         var weights = new RouterWeights(
             router, Matrix(spec.Gate), spec.Correction is { } correction ? _plan.Vector(correction) : null);
-        return new MoeBlock(weights, bank, shared, _device.Ops, _device.Experts);
+        return new MoeBlock(weights, bank, shared, _device.Ops, experts);
     }
 
     private GatedMlp Mlp(Mlp spec) => new(

@@ -1,150 +1,158 @@
-using System.Globalization;
+using System.Collections.Immutable;
 using LsglangSharp.Runtime.Primitives;
-using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Placement;
 
 /// <summary>
-/// Where the memory goes, decided before a byte is loaded. <paramref name="DeviceWeightBytes"/> and
-/// <paramref name="ExpertWeightBytes"/>: weights by residency; <paramref name="ScratchBytes"/>: activations of the
-/// largest step; <paramref name="CachedTokens"/>: slots of the cache, whole pages.
+/// Where the memory goes, decided before a byte is loaded. <paramref name="CachedTokens"/>: slots of the cache, whole
+/// pages; <paramref name="CacheBytesPerToken"/>: of one token, on each GPU or on the CPUs;
+/// <paramref name="ResidentLayers"/> and <paramref name="HostLayers"/>: MoE layers by where their experts are, the former
+/// with the attention; <paramref name="FittingLayers"/>: how many more would fit on the GPUs beside a cache of one
+/// context, null where nothing could move.
 /// </summary>
 public sealed record MemoryPlan(
-    long DeviceWeightBytes,
-    long ExpertWeightBytes,
-    long ScratchBytes,
+    ImmutableArray<GpuShare> Gpus,
+    HostShare Host,
+    ImmutableArray<NodeShare> Nodes,
+    ImmutableArray<int> ResidentLayers,
+    ImmutableArray<int> HostLayers,
     long CacheBytesPerToken,
     int CachedTokens,
-    long BytesAvailable)
+    int? FittingLayers)
 {
-    /// <summary>
-    /// A server whose cache holds less than this (or than its context, if that is shorter) is of no use.
-    /// </summary>
-    private const int CachedTokensMin = 1024;
+    /// <summary>Weights, wherever they are.</summary>
+    public long WeightBytes => Host.WeightBytes + Gpus.Sum(gpu => gpu.WeightBytes);
 
-    public long WeightBytes => DeviceWeightBytes + ExpertWeightBytes;
-
+    /// <summary>Room for keys and values on one GPU, or on the CPUs.</summary>
     public long CacheBytes => CachedTokens * CacheBytesPerToken;
-
-    public long Bytes => WeightBytes + ScratchBytes + CacheBytes;
 
     /// <summary>
     /// Throws <see cref="ConfigurationException"/> with the numbers and the ways out when the request cannot be met.
     /// </summary>
     public static MemoryPlan Make(MemoryRequest request)
     {
-        Check.That(request.PageSize > 0 && request.StaticFraction is >= 0 and <= 1);
-        var plan = new MemoryPlan(
-            WeightBytesOf(request.Spec, request.Weights, Residency.Device),
-            WeightBytesOf(request.Spec, request.Weights, Residency.Experts),
-            ScratchBytesOf(request),
-            Math.Max(1, request.Spec.Layers.Sum(layer => layer.Mix.CachedElementsPerToken) * request.Cache.Bytes()),
-            0,
-            request.BytesAvailable);
-        return plan with { CachedTokens = Tokens(plan, request) };
+        Check.That(request.PageSize > 0 && request.StaticFraction is null or (>= 0 and <= 1));
+        return request.Machine.Gpus.IsEmpty ? OnHost(request) : OnGpus(request);
     }
 
-    private static int Tokens(MemoryPlan plan, MemoryRequest request)
+    private static MemoryPlan OnHost(MemoryRequest request)
     {
-        var needed = RoundUp(Math.Min(CachedTokensMin, request.ContextLength), request.PageSize);
-        var left = request.BytesAvailable - plan.WeightBytes - plan.ScratchBytes;
-        var fitting = RoundDown(left / plan.CacheBytesPerToken);
-        var asked = request.TotalTokens ?? int.MaxValue;
-        if (fitting < Math.Min(needed, RoundUp(asked, request.PageSize)))
+        var model = request.Footprints[0];
+        var host = new HostShare(
+            request.Machine.BytesFree, model.DenseBytes, model.ExpertBytes(_ => true), 0, model.ActivationBytes,
+            request.HostWorkspaceBytes, request.PinnedBytes);
+        var place = new CachePlace(
+            host.BytesFree, host.WeightBytes, host.Bytes - host.WeightBytes, model.CacheBytesPerToken,
+            request.StaticFraction ?? MemoryRequest.HostFractionByDefault, "VLLM_CPU_KVCACHE_SPACE",
+            fault => new ConfigurationException(
+                $"not enough memory: the model needs {Units.Bytes(host.Bytes + fault.CacheBytes)} (weights " +
+                $"{Units.Bytes(host.WeightBytes)}, activations {Units.Bytes(host.Bytes - host.WeightBytes)}, cache for " +
+                $"{fault.Tokens} tokens {Units.Bytes(fault.CacheBytes)}), {Units.Bytes(host.BytesFree)} are available; options: " +
+                "free memory, a smaller --chunked-prefill-size, --dtype bfloat16 where it is float32, or a smaller model"));
+        var tokens = CacheBudget.Tokens(request, place);
+        return new MemoryPlan(
+            [],
+            host with { CacheBytes = tokens * model.CacheBytesPerToken },
+            NodeShares(request, model, _ => true, withDense: true),
+            request.Experts.Layers(request.Spec, onDevice: true),
+            [],
+            model.CacheBytesPerToken,
+            tokens,
+            null);
+    }
+
+    private static MemoryPlan OnGpus(MemoryRequest request)
+    {
+        Check.That(request.Footprints.Length == request.Machine.Gpus.Length);
+        var gpus = request.Machine.Gpus.Zip(request.Footprints, (gpu, model) => new GpuShare(
+            gpu, model.DenseBytes, model.ExpertBytes(request.Experts.IsOnDevice), 0, model.ActivationBytes,
+            request.GpuWorkspaceBytes, request.GraphBytes)).ToImmutableArray();
+        var perToken = request.Footprints.Max(model => model.CacheBytesPerToken);
+        var tokens = gpus.Min(gpu => CacheBudget.Tokens(request, PlaceOf(request, gpu, perToken)));
+
+        var onHost = (int layer) => !request.Experts.IsOnDevice(layer);
+        var host = new HostShare(
+            request.Machine.BytesFree, 0, request.Footprints.Sum(model => model.ExpertBytes(onHost)), 0, 0,
+            request.Experts.IsHybrid ? request.HostWorkspaceBytes : 0, request.PinnedBytes);
+        var further = ResidentBudget.FurtherLayers(request, gpus, perToken);
+        if (host.Bytes > host.BytesFree)
         {
-            throw TooSmall(plan with { CachedTokens = (int)needed });
+            throw ResidentBudget.TooMuchOnHost(request, host, further ?? 0);
         }
 
-        if (Asked() is (var tokens, { } option))
-        {
-            if (tokens == 0)
-            {
-                throw new ConfigurationException(
-                    $"{option} leaves no room in the cache; a page of {request.PageSize} tokens takes " +
-                    Units.Bytes(request.PageSize * plan.CacheBytesPerToken));
-            }
-
-            return tokens <= fitting
-                ? Clamp(tokens)
-                : throw new ConfigurationException(
-                    $"{option} asks for {Units.Bytes(tokens * plan.CacheBytesPerToken)} of cache beside " +
-                    $"{Units.Bytes(plan.WeightBytes)} of weights and {Units.Bytes(plan.ScratchBytes)} of " +
-                    $"activations, {Units.Bytes(plan.BytesAvailable)} are available; at most {fitting} tokens " +
-                    $"({Units.Bytes(fitting * plan.CacheBytesPerToken)}) fit");
-        }
-
-        // Scratch is taken from the part that is not static; where that is too small, the cache gives way.
-        var budget = (long)(request.BytesAvailable * request.StaticFraction) - plan.WeightBytes;
-        var useful = request.UsefulTokens is { } most ? RoundUp(most, request.PageSize) : long.MaxValue;
-        var derived = Math.Min(Math.Min(RoundDown(budget / plan.CacheBytesPerToken), fitting), useful);
-        return derived >= Math.Min(needed, useful)
-            ? Clamp(derived)
-            : throw new ConfigurationException(
-                $"--mem-fraction-static {request.StaticFraction.ToString(CultureInfo.InvariantCulture)} of " +
-                $"{Units.Bytes(plan.BytesAvailable)} leaves no room for a cache beside " +
-                $"{Units.Bytes(plan.WeightBytes)} of weights; raise it, or set --max-total-tokens " +
-                $"(at most {fitting} fit)");
-
-        (long Tokens, string? Option) Asked() => (request.TotalTokens, request.CacheBytes) switch
-        {
-            ({ } total, { } bytes) when bytes / plan.CacheBytesPerToken < total => FromBytes(bytes),
-            ({ } total, _) => (RoundUp(total, request.PageSize), $"--max-total-tokens {total}"),
-            (null, { } bytes) => FromBytes(bytes),
-            _ => (0, null),
-        };
-
-        (long Tokens, string? Option) FromBytes(long bytes) =>
-            (RoundDown(bytes / plan.CacheBytesPerToken), $"VLLM_CPU_KVCACHE_SPACE ({Units.Bytes(bytes)})");
-
-        long RoundDown(long tokens) => tokens / request.PageSize * request.PageSize;
-
-        // Slots are numbered with ints.
-        int Clamp(long tokens) => (int)Math.Min(tokens, RoundDown(int.MaxValue));
+        return new MemoryPlan(
+            [.. gpus.Select(gpu => gpu with { CacheBytes = tokens * perToken })],
+            host,
+            request.Experts.IsHybrid ? NodeShares(request, Whole(request.Footprints), onHost, withDense: false) : [],
+            request.Experts.Layers(request.Spec, onDevice: true),
+            request.Experts.Layers(request.Spec, onDevice: false),
+            perToken,
+            tokens,
+            further);
     }
 
-    private static ConfigurationException TooSmall(MemoryPlan plan) => new(
-        $"not enough memory: the model needs {Units.Bytes(plan.Bytes)} (weights {Units.Bytes(plan.WeightBytes)}, " +
-        $"activations {Units.Bytes(plan.ScratchBytes)}, cache for {plan.CachedTokens} tokens " +
-        $"{Units.Bytes(plan.CacheBytes)}), {Units.Bytes(plan.BytesAvailable)} are available; options: free memory, " +
-        "a smaller --chunked-prefill-size, --dtype bfloat16 where it is float32, or a smaller model");
+    private static CachePlace PlaceOf(MemoryRequest request, GpuShare gpu, long perToken) => new(
+        gpu.Gpu.BytesFree, gpu.WeightBytes, gpu.Bytes - gpu.WeightBytes, perToken, request.StaticFraction ?? 1, null,
+        fault => ResidentBudget.TooLarge(request, gpu, fault));
 
-    private static long RoundUp(long tokens, int pageSize) => (tokens + pageSize - 1) / pageSize * pageSize;
-
-    /// <summary>Vectors are float32, whatever matrices are. One expert is counted for all of its layer.</summary>
-    private static long WeightBytesOf(ModelSpec spec, DType type, Residency residency)
+    /// <summary>The slices that several GPUs' processes would hold, put together again: the host holds them all.</summary>
+    private static Footprint Whole(ImmutableArray<Footprint> slices) => slices.Length == 1 ? slices[0] : slices[0] with
     {
-        return spec.Parts.Sum(part => part is Moe moe
-            ? Sum(moe.Common) + (moe.Router.Experts * Sum(moe.Expert(0).All))
-            : Sum(part.Tensors));
-
-        long Sum(IEnumerable<TensorSpec> tensors) => tensors
-            .Where(tensor => tensor.Residency == residency)
-            .Sum(tensor => tensor.ElementCount * (tensor.Shape.Length == 1 ? DType.F32 : type).Bytes());
-    }
-
-    /// <summary>
-    /// An upper bound: a row of float32 for each value that a layer has at once (residual, normed, mixed and their sum;
-    /// q, k, v, the attention's result and the angles; both halves of the widest MLP; for each chosen expert its halves
-    /// and its result), and the logits.
-    /// </summary>
-    private static long ScratchBytesOf(MemoryRequest request)
-    {
-        var spec = request.Spec;
-        long hidden = spec.Embedding.Hidden;
-        var mixer = spec.Layers.Max(layer => MixerRow(layer.Mix));
-        var ffn = spec.Layers.Max(layer => FfnRow(layer.Ffn, hidden));
-        var row = (4 * hidden) + mixer + ffn;
-        var logits = (long)request.LogitRowsMax * spec.Head.Vocabulary;
-        return ((request.StepTokensMax * row) + logits) * DType.F32.Bytes();
-    }
-
-    private static long MixerRow(Mixer mixer) =>
-        mixer is Gqa gqa ? (2L * (gqa.Heads + gqa.KvHeads) * gqa.HeadDim) + gqa.Rotary.Dimensions : 0;
-
-    private static long FfnRow(Ffn ffn, long hidden) => ffn switch
-    {
-        Mlp mlp => 2L * mlp.Intermediate,
-        Moe moe => (moe.Router.TopK * ((2L * moe.Intermediate) + hidden)) + (2L * (moe.Shared?.Intermediate ?? 0)),
-        _ => 0,
+        Experts =
+        [
+            .. slices[0].Experts.Select((layer, i) => new ExpertLayer(
+                layer.Index,
+                slices.Sum(slice => slice.Experts[i].Bytes),
+                [.. layer.BytesByNode.Select((_, node) => slices.Sum(slice => slice.Experts[i].BytesByNode[node]))])),
+        ],
     };
+
+    /// <summary>Each node's share, refused where it is more than the node has free and pages are bound to it.</summary>
+    private static ImmutableArray<NodeShare> NodeShares(
+        MemoryRequest request, Footprint model, Func<int, bool> takes, bool withDense)
+    {
+        var nodes = request.Machine.Nodes;
+        var shares = nodes.Select((node, index) => new NodeShare(
+            node,
+            withDense ? model.DenseBytesByNode[index] : 0,
+            model.Experts.Where(layer => takes(layer.Index)).Sum(layer => layer.BytesByNode[index]))).ToImmutableArray();
+        var tight = shares.FirstOrDefault(share => share.Bytes > share.Node.BytesFree);
+        return tight is null || request.Interleaved || nodes.Length < 2
+            ? shares
+            : throw new ConfigurationException(
+                $"not enough memory on NUMA node {tight.Node.Id}: its share of the weights is {Units.Bytes(tight.Bytes)}, "
+                + $"{Units.Bytes(tight.Node.BytesFree!.Value)} are free there; options: LVLLM_ENABLE_NUMA_INTERLEAVE=1 spreads pages "
+                + "over all nodes, SGLANG_CPU_OMP_THREADS_BIND gives nodes other shares (they follow the threads)");
+    }
+}
+
+/// <summary>
+/// What one GPU holds. <paramref name="GraphBytes"/> is what the driver is expected to take for recorded steps;
+/// everything else is allocated by this program.
+/// </summary>
+public sealed record GpuShare(
+    Gpu Gpu, long DenseBytes, long ExpertBytes, long CacheBytes, long ActivationBytes, long WorkspaceBytes, long GraphBytes)
+{
+    public long WeightBytes => DenseBytes + ExpertBytes;
+
+    /// <summary>What this program allocates.</summary>
+    public long AllocatedBytes => WeightBytes + CacheBytes + ActivationBytes + WorkspaceBytes;
+
+    /// <summary>With what the driver takes and what is left to it.</summary>
+    public long Bytes => AllocatedBytes + GraphBytes + Gpu.ReserveBytes;
+}
+
+/// <summary>What lies in RAM. <paramref name="WorkspaceBytes"/>: the CPUs' kernels' own buffers, at most.</summary>
+public sealed record HostShare(
+    long BytesFree, long DenseBytes, long ExpertBytes, long CacheBytes, long ActivationBytes, long WorkspaceBytes, long PinnedBytes)
+{
+    public long WeightBytes => DenseBytes + ExpertBytes;
+
+    public long Bytes => WeightBytes + CacheBytes + ActivationBytes + WorkspaceBytes + PinnedBytes;
+}
+
+/// <summary>What of the weights is bound to a NUMA node.</summary>
+public sealed record NodeShare(NumaNode Node, long DenseBytes, long ExpertBytes)
+{
+    public long Bytes => DenseBytes + ExpertBytes;
 }

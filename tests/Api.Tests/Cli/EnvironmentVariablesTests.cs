@@ -1,4 +1,5 @@
 using LsglangSharp.Api.Cli;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.Api.Tests.Cli;
@@ -42,6 +43,10 @@ public sealed class EnvironmentVariablesTests
     [InlineData("LK_THREAD_BINDING", "CORE")]
     [InlineData("LVLLM_GPU_RESIDENT_MOE_LAYERS", "5-0")]
     [InlineData("LVLLM_GPU_RESIDENT_MOE_LAYERS", "1-2-3")]
+    [InlineData("LK_GPU_RESIDENT_MOE_LAYERS", "0,,2")]
+    [InlineData("LK_GPU_RESIDENT_MOE_LAYERS", "0,all")]
+    [InlineData("LK_GPU_RESIDENT_MOE_LAYERS", "-1")]
+    [InlineData("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", "-1")]
     [InlineData("LVLLM_MOE_USE_WEIGHT", "FP4")]
     [InlineData("VLLM_CPU_KVCACHE_SPACE", "lots")]
     [InlineData("SGLANG_CPU_OMP_THREADS_BIND", "0-3|7-4")]
@@ -53,15 +58,33 @@ public sealed class EnvironmentVariablesTests
     }
 
     [Theory]
-    [InlineData("LVLLM_GPU_RESIDENT_MOE_LAYERS", "0-5")]
-    [InlineData("LK_GPU_RESIDENT_MOE_LAYERS", "0,1,8-9")]
-    [InlineData("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", "2048")]
-    [InlineData("LVLLM_GPU_PREFETCH_WINDOW", "2")]
     [InlineData("LVLLM_MOE_USE_WEIGHT", "INT4")]
     [InlineData("MOE_QUANT_ONLY", "1")]
     public void What_cannot_apply_yet_says_so(string name, string value) =>
         Assert.Contains("cannot apply",
             Assert.Throws<ConfigurationException>(() => Read((name, value))).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("LVLLM_GPU_PREFILL_MIN_BATCH_SIZE", "2048")]
+    [InlineData("LK_GPU_PREFETCH_WINDOW", "2")]
+    public void What_changes_nothing_yet_is_taken_with_one_line(string name, string value) =>
+        Assert.StartsWith($"{name}={value} has no effect yet", Assert.Single(Read((name, value)).Warnings), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("", "")]
+    [InlineData("0", "0")]
+    [InlineData("0-5", "0-5")]
+    [InlineData("0,1,8-9", "0-1,8-9")]
+    [InlineData(" 8 - 9 , 0 ,1", "0-1,8-9")]
+    [InlineData("3,3,2-4", "2-4")]
+    public void Resident_layers_are_numbers_and_ranges_in_any_order(string? text, string? expected)
+    {
+        var list = text is null ? Read().ResidentLayers : Read(("LVLLM_GPU_RESIDENT_MOE_LAYERS", text)).ResidentLayers;
+
+        var layers = list?.Ranges.SelectMany(range => Enumerable.Range(range.First, range.Last - range.First + 1)).Distinct().Order();
+        Assert.Equal(expected, layers is null ? null : LayerList.Format(layers));
+    }
 
     [Theory]
     [InlineData("LVLLM_GPU_RESIDENT_MOE_LAYERS", "")]

@@ -119,12 +119,57 @@ public sealed class FlagTests
     [InlineData("--json-model-override-args", "{", "not valid JSON")]
     [InlineData("--json-model-override-args", "[1]", "JSON object")]
     [InlineData("--chunked-prefill-size", "0", "at least 1")]
-    [InlineData("--device", "cuda", "CPU only")]
+    [InlineData("--device", "tpu", "auto, cpu, cuda or cuda:N")]
+    [InlineData("--device", "cuda:x", "auto, cpu, cuda or cuda:N")]
+    [InlineData("--gpu-id-step", "0", "at least 1")]
+    [InlineData("--base-gpu-id", "-1", "at least 0")]
+    [InlineData("--tp-size", "0", "from 1 to 64")]
+    [InlineData("--cuda-graph-bs", "0", "at least 1")]
+    [InlineData("--kv-cache-dtype", "nvfp4", "not supported")]
     [InlineData("--speculative-algorithm", "EAGLE", "not there yet")]
-    [InlineData("--tp-size", "2", "one process")]
     [InlineData("--ssl-keyfile", "k", "go together")]
     public void A_bad_value_says_what_it_may_be(string flag, string value, string expected) =>
         Assert.Contains(expected, Complaint(flag, value), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("", DeviceKind.Auto, "0")]
+    [InlineData("--device auto", DeviceKind.Auto, "0")]
+    [InlineData("--device cpu", DeviceKind.Cpu, "0")]
+    [InlineData("--device cuda", DeviceKind.Cuda, "0")]
+    [InlineData("--device cuda:2", DeviceKind.Cuda, "2")]
+    [InlineData("--device cuda:2 --base-gpu-id 2", DeviceKind.Cuda, "2")]
+    [InlineData("--device cuda --tp 3", DeviceKind.Cuda, "0 1 2")]
+    [InlineData("--tensor-parallel-size 2 --base-gpu-id 1 --gpu-id-step 4", DeviceKind.Auto, "1 5")]
+    public void Devices_are_named_as_in_sglang(string line, object kind, string gpus)
+    {
+        var device = ServeSettings.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Device;
+
+        Assert.Equal(kind, device.Kind);
+        Assert.Equal(gpus, string.Join(' ', device.GpuIds));
+    }
+
+    [Fact]
+    public void Two_names_of_a_GPU_must_not_differ() =>
+        Assert.Contains("different GPUs", Complaint("--device", "cuda:1", "--base-gpu-id", "2"), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("", 24, 256, "1 2 4 8 16 24")]
+    [InlineData("", 16, 256, "1 2 4 8")]
+    [InlineData("", 24, 3, "1 2 3")]
+    [InlineData("", 24, 10, "1 2 4 8 10")]
+    [InlineData("--cuda-graph-max-bs 1", 24, 256, "1")]
+    [InlineData("--cuda-graph-max-bs-decode 20", 24, 256, "1 2 4 8 16 20")]
+    [InlineData("--cuda-graph-bs 8 1 3", 24, 256, "1 3 8")]
+    [InlineData("--cuda-graph-bs 8 1 300", 24, 256, "1 8")]
+    [InlineData("--cuda-graph-bs-decode 8 1 --cuda-graph-max-bs 4", 24, 256, "1")]
+    [InlineData("--disable-cuda-graph", 24, 256, "")]
+    [InlineData("--disable-decode-cuda-graph --cuda-graph-bs 2", 24, 256, "")]
+    public void Graphs_are_recorded_for_these_numbers_of_rows(string line, long gibibytes, int rowsMax, string expected)
+    {
+        var device = ServeSettings.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Device;
+
+        Assert.Equal(expected, string.Join(' ', device.GraphBuckets(gibibytes << 30, rowsMax)));
+    }
 
     [Fact]
     public void A_flag_without_its_value_says_what_it_means() =>
@@ -137,10 +182,10 @@ public sealed class FlagTests
     [Fact]
     public void Known_flags_that_change_nothing_give_one_warning_each_that_says_what_they_would_do()
     {
-        var settings = ServeSettings.Parse(["--cuda-graph-max-bs", "16", "--enable-nccl-nvls", "--trust-remote-code"]);
+        var settings = ServeSettings.Parse(["--cpu-offload-gb", "16", "--enable-nccl-nvls", "--trust-remote-code"]);
 
         Assert.Equal(2, settings.Warnings.Count);
-        Assert.Contains("--cuda-graph-max-bs 16", settings.Warnings[0], StringComparison.Ordinal);
+        Assert.Contains("--cpu-offload-gb 16", settings.Warnings[0], StringComparison.Ordinal);
         Assert.Contains("no effect", settings.Warnings[1], StringComparison.Ordinal);
     }
 

@@ -1,6 +1,8 @@
+using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Models;
 using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Runtime.Specs;
 using LsglangSharp.Support;
 
 namespace LsglangSharp.Runtime.Tests.Placement;
@@ -13,24 +15,28 @@ public sealed class MemoryPlanTests
     /// Weights: embedding 100·64, head 100·64, two layers of attention 64·(64 + 32 + 32 + 64) and MLP or experts,
     /// router 8·64.
     /// </summary>
-    private static MemoryRequest Request { get; } = new()
+    private static readonly ModelSpec _spec = Architectures.Describe(HfConfig.Parse("""
+        {
+          "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 64, "intermediate_size": 96, "moe_intermediate_size": 32,
+          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100,
+          "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 2,
+          "mlp_only_layers": [0]
+        }
+        """));
+
+    private static MemoryRequest Request { get; } = Of(_spec, Gib);
+
+    private static MemoryRequest Of(ModelSpec spec, long bytesFree) => new()
     {
-        Spec = Architectures.Describe(HfConfig.Parse("""
-            {
-              "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 64, "intermediate_size": 96, "moe_intermediate_size": 32,
-              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100,
-              "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "num_experts": 8, "num_experts_per_tok": 2,
-              "mlp_only_layers": [0]
-            }
-            """)),
-        Weights = DType.BF16,
-        Cache = DType.BF16,
-        BytesAvailable = Gib,
-        StepTokensMax = 10,
-        LogitRowsMax = 3,
+        Spec = spec,
+        Machine = new Machine(bytesFree, [], []),
+        Footprints = [FootprintCount.Of(spec, DType.BF16, DType.BF16, new StepSizes(10, 2, 256, 3), Shard.Whole, [1])],
+        HostWorkspaceBytes = 4096,
         PageSize = 16,
         ContextLength = 4096,
     };
+
+    private static MemoryRequest Free(long bytes) => Request with { Machine = new Machine(bytes, [], []) };
 
     [Fact]
     public void Weights_scratch_and_cache_follow_the_shapes()
@@ -39,10 +45,16 @@ public sealed class MemoryPlanTests
 
         var matrices = (2 * 100 * 64) + (2 * 64 * (64 + 32 + 32 + 64)) + (3 * 64 * 96) + (8 * 64);
         var norms = (5 * 64) + (2 * 2 * 16);
-        Assert.Equal((matrices * 2) + (norms * 4), plan.DeviceWeightBytes);
-        Assert.Equal(8 * 3 * 32 * 64 * 2, plan.ExpertWeightBytes);
+        Assert.Equal((matrices * 2) + (norms * 4), plan.Host.DenseBytes);
+        Assert.Equal(8 * 3 * 32 * 64 * 2, plan.Host.ExpertBytes);
         Assert.Equal(2 * 2 * 2 * 16 * 2, plan.CacheBytesPerToken);
-        Assert.Equal(4 * ((10 * ((4 * 64) + (2 * 6 * 16) + 16 + Math.Max(2 * 96, 2 * (64 + 64)))) + (3 * 100)), plan.ScratchBytes);
+
+        // Per row: ids, positions, slots; residual and normed; q, k and v, and what attention gives; angles; routes. Then tables and
+        // the rows with logits.
+        var row = 3 + (2 * 64) + (8 * 16) + (4 * 16) + 16 + (2 * 2);
+        var once = 8 + 3 + (2 + 1) + 2 + (2 * 256) + (3 * 64) + (3 * 100);
+        Assert.Equal(4 * ((10 * row) + once), plan.Host.ActivationBytes);
+        Assert.Equal(4096, plan.Host.WorkspaceBytes);
     }
 
     [Fact]
@@ -63,9 +75,9 @@ public sealed class MemoryPlanTests
     {
         for (var available = 600_000L; available < 3_000_000; available += 77_777)
         {
-            var plan = MemoryPlan.Make(Request with { BytesAvailable = available, StaticFraction = 1 });
+            var plan = MemoryPlan.Make(Free(available) with { StaticFraction = 1 });
 
-            Assert.InRange(plan.Bytes, 0, available);
+            Assert.InRange(plan.Host.Bytes, 0, available);
             Assert.InRange(plan.CachedTokens, 1024, available / plan.CacheBytesPerToken);
         }
     }
@@ -83,9 +95,9 @@ public sealed class MemoryPlanTests
     [Fact]
     public void Too_little_memory_is_refused_with_what_is_needed_and_there()
     {
-        var error = Assert.Throws<ConfigurationException>(() => MemoryPlan.Make(Request with { BytesAvailable = 400_000 }));
+        var error = Assert.Throws<ConfigurationException>(() => MemoryPlan.Make(Free(400_000)));
 
-        Assert.StartsWith("not enough memory: the model needs 0.48 MiB (weights ", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("not enough memory: the model needs 0.47 MiB (weights ", error.Message, StringComparison.Ordinal);
         Assert.Contains("0.38 MiB are available; options: free memory", error.Message, StringComparison.Ordinal);
     }
 
@@ -96,7 +108,7 @@ public sealed class MemoryPlanTests
         var spec = ModelFolder.Open(Repository.SharedPath("configs", "Qwen3-30B-A3B")!).Spec;
 
         var error = Assert.Throws<ConfigurationException>(
-            () => MemoryPlan.Make(Request with { Spec = spec, BytesAvailable = 24 * Gib }));
+            () => MemoryPlan.Make(Of(spec, 24 * Gib)));
 
         Assert.Contains("weights 56.87 GiB", error.Message, StringComparison.Ordinal);
         Assert.Contains("cache for 1024 tokens 96.00 MiB", error.Message, StringComparison.Ordinal);
@@ -119,7 +131,7 @@ public sealed class MemoryPlanTests
     public void A_fraction_that_leaves_no_room_is_refused_by_its_name()
     {
         var error = Assert.Throws<ConfigurationException>(
-            () => MemoryPlan.Make(Request with { BytesAvailable = 1_000_000, StaticFraction = 0.2 }));
+            () => MemoryPlan.Make(Free(1_000_000) with { StaticFraction = 0.2 }));
 
         Assert.StartsWith("--mem-fraction-static 0.2 of", error.Message, StringComparison.Ordinal);
     }

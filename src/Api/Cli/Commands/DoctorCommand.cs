@@ -21,7 +21,7 @@ internal static class DoctorCommand
     {
         var environment = EnvironmentVariables.Read();
         var topology = Topology.Read();
-        using var device = new CpuDevice(ServingModel.DeviceOptions(environment));
+        using var device = new CpuDevice(ServingDevices.CpuOptions(environment));
         var advice = new List<string>(environment.Warnings);
 
         Row(screen, "processor", $"{ProcessorName()}, {topology.Packages} package{Plural(topology.Packages)}");
