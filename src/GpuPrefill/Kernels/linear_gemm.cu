@@ -19,8 +19,7 @@ DEVICE void linear_gemm(const LinearArgs& args) {
         shared, args.inputs, args.two_terms != 0, [&](u32 r) { return weight_row<W>(args, first_row + r); },
         [&](u32 t) { return token_row(args, first_token + t); }, [&](u32 t) { return token_scale(args, first_token + t); });
     tile.each([&](u32 r, u32 t, float sum) {
-        // Exact: a power of two.
-        if constexpr (Pairs<W>::kScaled) sum /= token_scale(args, first_token + t);
+        if constexpr (Pairs<W>::kScaled) sum *= inverse_of_power(token_scale(args, first_token + t));
         store_linear(args, first_row + r, first_token + t, sum);
     });
 }
@@ -38,8 +37,8 @@ DEVICE void gate_up_gemm(const LinearArgs& args) {
         },
         [&](u32 t) { return token_row(args, first_token + t); }, [&](u32 t) { return token_scale(args, first_token + t); });
     tile.each_pair([&](u32 r, u32 t, float gate, float up) {
-        const float scale = Pairs<W>::kScaled ? token_scale(args, first_token + t) : 1.0f;
-        store_gated(args, first_row + r, first_token + t, gate / scale, up / scale);
+        const float inverse = Pairs<W>::kScaled ? inverse_of_power(token_scale(args, first_token + t)) : 1.0f;
+        store_gated(args, first_row + r, first_token + t, gate * inverse, up * inverse);
     });
 }
 

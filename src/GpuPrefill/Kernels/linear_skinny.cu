@@ -36,8 +36,8 @@ DEVICE void skinny_tile(const LinearArgs& args, const W* upper, const W* lower, 
             float total = parts[0][n * 4 + i][lane()];
             UNROLL
             for (u32 w = 1; w < kSkinnyWarps; ++w) total += parts[w][n * 4 + i][lane()];
-            // Exact: a power of two.
-            sum[n][i] = Pairs<W>::kScaled ? total / token_scale(args, n * 8 + fragment_column() * 2 + i % 2) : total;
+            const u32 token = n * 8 + fragment_column() * 2 + i % 2;
+            sum[n][i] = Pairs<W>::kScaled ? total * inverse_of_power(token_scale(args, token)) : total;
         }
     }
 }
