@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "executor.h"
+#include "kit.h"
 #include "linear.cuh"
 
 namespace {
 
 using cuda_on_cpu::Grid;
 using cuda_on_cpu::Order;
+namespace kit = cuda_on_cpu::kit;
 
 constexpr double kUnit = 1.0 / (1 << 24);
 
@@ -84,15 +85,15 @@ struct Problem {
 
 template <typename W>
 std::vector<float> run(const Way& way, const Problem<W>& p, bool gated, bool accumulate, bool two_terms, Order order) {
-    const auto* const kernel = cuda_on_cpu::find_kernel(way.kernel.c_str());
-    EXPECT_NE(kernel, nullptr) << way.kernel;
-    std::vector<float> y = p.before;
+    const kit::Buffer<W> weights(p.weights), paired(p.paired);
+    const kit::Buffer<float> x(p.x), bias(p.bias), scales(p.scales);
+    kit::Buffer<float> y(p.before);
     LinearArgs args{};
-    args.weights = p.weights.data();
-    args.paired = gated ? p.paired.data() : nullptr;
-    args.x = p.x.data();
-    args.bias = gated || !accumulate ? nullptr : p.bias.data();
-    args.scales = std::string(Element<W>::name) == "f16" ? p.scales.data() : nullptr;
+    args.weights = weights.data();
+    args.paired = gated ? paired.data() : nullptr;
+    args.x = x.data();
+    args.bias = gated || !accumulate ? nullptr : bias.data();
+    args.scales = std::string(Element<W>::name) == "f16" ? scales.data() : nullptr;
     args.y = y.data();
     args.weights_stride = p.shape.inputs;
     args.x_stride = p.shape.inputs + p.padding;
@@ -103,8 +104,8 @@ std::vector<float> run(const Way& way, const Problem<W>& p, bool gated, bool acc
     args.slices = way.slices;
     args.accumulate = accumulate ? 1 : 0;
     args.two_terms = two_terms ? 1 : 0;
-    EXPECT_EQ(cuda_on_cpu::launch(*kernel, way.grid, &args, {order, 5}), "");
-    return y;
+    EXPECT_EQ(kit::launch_once(way.kernel.c_str(), way.grid, args, {order, 5}), "");
+    return y.copy();
 }
 
 template <typename W>
