@@ -13,4 +13,9 @@ public interface ICollective
 
     /// <summary>Every rank gets the sum of all, added up in the order of the ranks, so that all get the same bits.</summary>
     void Sum(ReadOnlySpan<Tensor> parts);
+
+    /// <summary>
+    /// To be called when a step's results are there: throws <see cref="Primitives.DeviceLostException"/> if a rank did not come.
+    /// </summary>
+    void Verify();
 }
