@@ -59,7 +59,8 @@ internal sealed class CudaBuffer(CudaContext context, nint address, long bytes, 
             onFree(this);
             if (address != 0)
             {
-                context.TryBind();
+                // Nothing promises that freeing waits for those who still use the memory.
+                context.Drain();
                 CudaDriver.MemoryFree(address);
             }
         }

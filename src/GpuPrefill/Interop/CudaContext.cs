@@ -69,7 +69,7 @@ internal sealed class CudaContext : IDisposable
     /// <summary>For whoever gives something back: a device that is lost takes it back all the same.</summary>
     public void TryBind()
     {
-        if (_current != this && CudaDriver.ContextSetCurrent(Handle) == CudaStatus.Success)
+        if (_handle != 0 && _current != this && CudaDriver.ContextSetCurrent(_handle) == CudaStatus.Success)
         {
             _current = this;
         }
@@ -79,7 +79,10 @@ internal sealed class CudaContext : IDisposable
     public void Drain()
     {
         TryBind();
-        CudaDriver.ContextSynchronize();
+        if (_current == this)
+        {
+            CudaDriver.ContextSynchronize();
+        }
     }
 
     public int Attribute(DeviceAttribute attribute)

@@ -1,15 +1,18 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
+using LsglangSharp.Runtime.Primitives;
 
 namespace LsglangSharp.GpuPrefill.Interop;
 
 /// <summary>A call of the CUDA driver failed: what the driver calls it, and what was being done.</summary>
-public sealed class CudaException : Exception
+public sealed class CudaException : DeviceFaultException
 {
     internal CudaException(CudaStatus status, string doing)
         : base(Describe(status, doing)) => Status = status;
 
     public CudaStatus Status { get; }
+
+    public override bool IsFatal => IsSticky;
 
     /// <summary>
     /// Nothing works on this device any more until the process ends: an earlier kernel has failed, or the device is

@@ -2,10 +2,10 @@ using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
 
-namespace LsglangSharp.NumaExperts.Tests;
+namespace LsglangSharp.Support;
 
 /// <summary>Every operation of a layer once, at sizes that are large enough to use all workers.</summary>
-internal sealed class SmallStep
+public sealed class SmallStep
 {
     private const int Tokens = 3;
     private const int Hidden = 256;

@@ -1,0 +1,47 @@
+using LsglangSharp.Conformance;
+using LsglangSharp.Runtime.Ports;
+using LsglangSharp.Runtime.Primitives;
+using Xunit.Abstractions;
+
+namespace LsglangSharp.GpuPrefill.Tests.Conformance;
+
+public sealed class CudaOpsTests : DeviceOpsConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new CudaDevice(new CudaDeviceOptions());
+
+    public void Dispose() => Device.Dispose();
+
+    protected override double ActivationRounding(DType weights) => CudaRounding.Of(weights);
+}
+
+public sealed class CudaAttentionTests : AttentionConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new CudaDevice(new CudaDeviceOptions());
+
+    public void Dispose() => Device.Dispose();
+}
+
+public sealed class CudaExpertsTests : ExpertsConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new CudaDevice(new CudaDeviceOptions());
+
+    public void Dispose() => Device.Dispose();
+
+    protected override double ActivationRounding(DType weights) => CudaRounding.Of(weights);
+}
+
+public sealed class CudaGoldenTests(ITestOutputHelper output) : GoldenModels(output)
+{
+    protected override IDevice NewDevice() => new CudaDevice(new CudaDeviceOptions());
+}
+
+public sealed class CudaEngineGoldenTests : EngineGoldens
+{
+    protected override IDevice NewDevice() => new CudaDevice(new CudaDeviceOptions());
+}
+
+internal static class CudaRounding
+{
+    /// <summary>An activation is the sum of two numbers of eight significant bits where it meets weights of 16.</summary>
+    public static double Of(DType weights) => weights == DType.F32 ? 0 : Math.Pow(2, -16);
+}

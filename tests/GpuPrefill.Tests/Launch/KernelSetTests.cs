@@ -1,0 +1,95 @@
+using System.Runtime.InteropServices;
+using LsglangSharp.GpuPrefill.Launch;
+using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Support;
+
+namespace LsglangSharp.GpuPrefill.Tests.Launch;
+
+/// <summary>What is embedded, and that arguments are held to the kernels' own declarations.</summary>
+public sealed class KernelSetTests
+{
+    [Fact]
+    public void Every_kernel_file_is_embedded_for_its_families()
+    {
+        var folder = Path.Combine(Repository.Root, "src/GpuPrefill/Kernels");
+        string[] Names(string path) => Directory.Exists(path)
+            ? [.. Directory.EnumerateFiles(path, "*.cu").Select(file => Path.GetFileNameWithoutExtension(file)!)] : [];
+
+        Assert.Equal(Names(folder).Order(), Embedded("sm_80").Order());
+        Assert.Equal(Names(folder).Concat(Names(Path.Combine(folder, "sm_90"))).Order(), Embedded("sm_90a").Order());
+    }
+
+    [Theory]
+    [InlineData("sm_80", "8.0")]
+    [InlineData("sm_90a", "8.3")]
+    public void Texts_are_written_for_what_their_family_takes(string family, string version) =>
+        Assert.All(KernelSet.Embedded(family), text =>
+        {
+            Assert.Contains($".target {family}", text.Ptx, StringComparison.Ordinal);
+            Assert.Contains($".version {version}", text.Ptx, StringComparison.Ordinal);
+        });
+
+    [Fact]
+    public void Kernel_names_are_unique()
+    {
+        var names = KernelSet.Embedded("sm_90a").SelectMany(text => PtxText.Kernels(text.Ptx)).Select(kernel => kernel.Name).ToArray();
+
+        Assert.NotEmpty(names);
+        Assert.Equal(names.Distinct(), names);
+    }
+
+    [Fact]
+    public void Parameters_are_counted_as_the_text_declares_them()
+    {
+        const string Text = """
+            .visible .entry first(
+            	.param .align 8 .b8 first_param_0[56]
+            )
+            .maxntid 256, 1, 1
+            { ld.param.u64 %rd1, [first_param_0]; }
+            .visible .entry second_one()
+            { ret; }
+            """;
+
+        Assert.Equal([("first", 56), ("second_one", 0)], PtxText.Kernels(Text));
+    }
+
+    [Fact]
+    public void Arguments_of_another_size_are_refused()
+    {
+        using var device = new CudaDevice(new CudaDeviceOptions());
+
+        var failure = Assert.Throws<InvariantException>(() => device.Kernels.Get<Wrong>("rms_norm"));
+
+        Assert.Contains("Wrong has 8 bytes and the kernel rms_norm takes 56", failure.Message, StringComparison.Ordinal);
+        Assert.Throws<InvariantException>(() => device.Kernels.Get<Wrong>("no_such_kernel"));
+    }
+
+    [Theory]
+    [InlineData(nameof(RmsNormArgs.X), 0)]
+    [InlineData(nameof(RmsNormArgs.Weight), 8)]
+    [InlineData(nameof(RmsNormArgs.Y), 16)]
+    [InlineData(nameof(RmsNormArgs.XStride), 24)]
+    [InlineData(nameof(RmsNormArgs.YStride), 32)]
+    [InlineData(nameof(RmsNormArgs.Width), 40)]
+    [InlineData(nameof(RmsNormArgs.Groups), 44)]
+    [InlineData(nameof(RmsNormArgs.Epsilon), 48)]
+    public void Arguments_lie_where_the_kernel_reads_them(string field, int offset) =>
+        Assert.Equal(offset, Marshal.OffsetOf<RmsNormArgs>(field).ToInt32());
+
+    [Theory]
+    [InlineData(1, 1, 2048, 1, 1, 256)]
+    [InlineData(7, 32, 128, 32, 7, 128)]
+    [InlineData(3, 4, 33, 4, 3, 64)]
+    [InlineData(3, 4, 5, 4, 3, 32)]
+    public void A_norm_is_a_block_a_group_in_whole_warps(int rows, int groups, int width, int x, int y, int threads) =>
+        Assert.Equal(new LaunchGrid(x, y, 1, threads), RmsNorm.Grid(rows, groups, width));
+
+    private static IEnumerable<string> Embedded(string family) => KernelSet.Embedded(family).Select(text => text.Name);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Wrong
+    {
+        public long Field;
+    }
+}
