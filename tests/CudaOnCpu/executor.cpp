@@ -332,11 +332,17 @@ void store_checked(void* target, const void* source, std::size_t bytes) {
     std::memcpy(target, source, bytes);
 }
 
-std::uint32_t atomic_add(std::uint32_t* at, std::uint32_t value) {
+namespace {
+template <typename T>
+T add_atomically(T* at, T value) {
     check_aligned(at, sizeof *at);
     if (observer != nullptr) observer->updates_atomically(at, sizeof *at);
     return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
 }
+}  // namespace
+
+std::uint32_t atomic_add(std::uint32_t* at, std::uint32_t value) { return add_atomically(at, value); }
+unsigned long long atomic_add(unsigned long long* at, unsigned long long value) { return add_atomically(at, value); }
 
 void fence() {
     if (observer != nullptr) observer->fences();

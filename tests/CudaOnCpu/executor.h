@@ -64,7 +64,7 @@ struct Words {
     }
 };
 
-enum class Meeting : std::uint8_t { none, barrier, shuffle, shuffle_xor, shuffle_up, ballot, mma, load_matrices };
+enum class Meeting : std::uint8_t { none, barrier, shuffle, shuffle_xor, shuffle_up, ballot, reduce, mma, load_matrices };
 
 // Where in the sources a meeting stands: lanes of a warp must meet at the same place.
 struct Site {
@@ -113,6 +113,7 @@ void load_checked(void* target, const void* source, std::size_t bytes);
 void store_checked(void* target, const void* source, std::size_t bytes);
 
 std::uint32_t atomic_add(std::uint32_t* at, std::uint32_t value);
+unsigned long long atomic_add(unsigned long long* at, unsigned long long value);
 void fence();
 void store_release(std::uint32_t* at, std::uint32_t value);
 std::uint32_t load_acquire(const std::uint32_t* at);

@@ -109,6 +109,12 @@ COC_OWN float shuffle_xor(float value, u32 mask, COC_HERE) {
 COC_OWN float shuffle_up(float value, u32 delta, COC_HERE) {
     return on_cpu::float_of(shuffle_up(on_cpu::bits_of(value), delta, here));
 }
+COC_OWN u32 warp_max(u32 value, COC_HERE) {
+    const cuda_on_cpu::Words* const lanes = cuda_on_cpu::meet_warp(cuda_on_cpu::Meeting::reduce, value, here);
+    u32 largest = 0;
+    for (u32 i = 0; i < 32; ++i) largest = lanes[i].is_live && lanes[i].word[0] > largest ? lanes[i].word[0] : largest;
+    return largest;
+}
 COC_OWN u32 ballot(bool value, COC_HERE) {
     const cuda_on_cpu::Words* const lanes = cuda_on_cpu::meet_warp(cuda_on_cpu::Meeting::ballot, value ? 1u : 0u, here);
     u32 bits = 0;
@@ -148,6 +154,7 @@ COC_OWN f32x4 load_kept(const f32x4* from) {
     return value;
 }
 COC_OWN u32 atomic_add(u32* at, u32 value) { return cuda_on_cpu::atomic_add(at, value); }
+COC_OWN u64 atomic_add(u64* at, u64 value) { return cuda_on_cpu::atomic_add(at, value); }
 COC_OWN u32 atomic_add_shared(u32* at, u32 value) { return cuda_on_cpu::atomic_add(at, value); }
 COC_OWN void fence_device() { cuda_on_cpu::fence(); }
 COC_OWN void fence_system() { cuda_on_cpu::fence(); }

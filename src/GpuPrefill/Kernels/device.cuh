@@ -118,6 +118,18 @@ struct Narrow<f16> {
 DEVICE u32 lane() { return thread_x() % kWarp; }
 DEVICE u32 warp() { return thread_x() / kWarp; }
 
+// The place of the lowest bit that is set; one must be.
+DEVICE u32 lowest_bit(u32 bits) { return static_cast<u32>(__builtin_ctz(bits)); }
+
+DEVICE u32 bit_count(u32 bits) { return static_cast<u32>(__builtin_popcount(bits)); }
+
+// Orders floats as integers: 0 is nothing, 1 a NaN, then minus infinity and so on. -0 and 0 are alike.
+DEVICE u32 order_of(float value) {
+    if (value != value) return 1;
+    const u32 raw = bits_as<u32>(value + 0.0f);
+    return (raw & 0x80000000) != 0 ? ~raw : raw | 0x80000000;
+}
+
 DEVICE u32 min_of(u32 a, u32 b) { return a < b ? a : b; }
 DEVICE u32 max_of(u32 a, u32 b) { return a > b ? a : b; }
 // A NaN on either side is the result.

@@ -38,6 +38,9 @@ DEVICE f32x4 load_kept(const f32x4* from) {
 }
 
 DEVICE u32 atomic_add(u32* at, u32 value) { return __nvvm_atom_add_gen_i(reinterpret_cast<i32*>(at), static_cast<i32>(value)); }
+DEVICE u64 atomic_add(u64* at, u64 value) {
+    return static_cast<u64>(__nvvm_atom_add_gen_ll(reinterpret_cast<i64*>(at), static_cast<i64>(value)));
+}
 DEVICE u32 atomic_add_shared(u32* at, u32 value) { return atomic_add(at, value); }
 
 // Everything before is visible to this device before anything after.

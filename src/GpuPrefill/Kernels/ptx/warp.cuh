@@ -28,5 +28,7 @@ DEVICE u32 shuffle_up(u32 value, u32 delta) {
 DEVICE float shuffle_up(float value, u32 delta) {
     return __nvvm_shfl_sync_up_f32(0xffffffff, value, static_cast<i32>(delta), 0);
 }
+// The greatest of the lanes' values.
+DEVICE u32 warp_max(u32 value) { return __nvvm_redux_sync_umax(value, 0xffffffff); }
 // One bit a lane.
 DEVICE u32 ballot(bool value) { return __nvvm_vote_ballot_sync(0xffffffff, value); }
