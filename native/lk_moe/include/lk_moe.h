@@ -31,6 +31,8 @@ enum {
     LK_INVALID_ARGUMENT = 1,
     LK_OUT_OF_MEMORY = 2,
     LK_INTERNAL = 3,
+    LK_TIMED_OUT = 4,  /* nobody asked in time */
+    LK_PEER_FAULT = 5, /* the other side of a mailbox has given up */
 };
 
 /* The numbers are those of LsglangSharp.Runtime.Primitives.DType. */
@@ -257,6 +259,55 @@ LK_API lk_status lk_add(lk_device* device, const lk_tensor* x, const lk_tensor* 
  */
 LK_API lk_status lk_moe(lk_device* device, const lk_experts* bank, const lk_tensor* x, const lk_tensor* experts,
                         const lk_tensor* weights, const lk_tensor* y);
+
+/* ---- the mailbox: rows come from another processor, and their sums go back, without a call in between ---- */
+
+/*
+ * Memory that both sides see. The client writes x, experts and weights, then raises `request` to 1 (release). The
+ * server writes y, lowers `request` to 0 and raises `done` to 1 (release). The client reads y, lowers `done` to 0 and
+ * may ask again. Each flag lies alone in its cache lines: 128 bytes, because processors fetch lines in pairs.
+ */
+typedef struct lk_mailbox_slot {
+    uint32_t* request;
+    uint32_t* done;
+    const float* x;         /* [rows, hidden], rows close together, as all four */
+    const int32_t* experts; /* [rows, top_k of the request]; -1 adds nothing */
+    const float* weights;   /* [rows, top_k of the request] */
+    float* y;               /* [rows, hidden] */
+} lk_mailbox_slot;
+
+/* Whoever gives up says so here, and nobody waits any longer. Zero while all is well. */
+typedef uint32_t lk_mailbox_fault;
+enum {
+    LK_MAILBOX_CLIENT_TIMED_OUT = 1, /* no answer came in time */
+    LK_MAILBOX_SERVER_TIMED_OUT = 2, /* no request came in time */
+    LK_MAILBOX_SERVER_FAILED = 3,
+};
+
+typedef struct lk_mailbox {
+    uint32_t struct_size;
+    int32_t slots;
+    int32_t rows_max;
+    int32_t hidden;
+    uint32_t* fault;
+    const lk_mailbox_slot* slot;
+} lk_mailbox;
+
+/* What comes next in a slot. */
+typedef struct lk_mailbox_request {
+    const lk_experts* bank;
+    int32_t slot;
+    int32_t top_k;
+} lk_mailbox_request;
+
+/*
+ * Serves `count` requests in their order, each as soon as its flag is up: y = lk_moe of the first `rows` rows. Waits at
+ * most timeout_micros for each, spinning as the pool does. `out_served` says how many were answered, also on failure.
+ * On failure the fault word is set (unless the client has set it) and every done flag is up, so that the client never
+ * waits; flags and fault word then stay as they are until both sides are at rest and somebody clears them.
+ */
+LK_API lk_status lk_mailbox_serve(lk_device* device, const lk_mailbox* mailbox, const lk_mailbox_request* requests,
+                                  int32_t count, int32_t rows, int64_t timeout_micros, int32_t* out_served);
 
 #ifdef __cplusplus
 }

@@ -226,15 +226,11 @@ lk_status lk_moe(lk_device* device, const lk_experts* bank, const lk_tensor* x, 
         require(source.data != target.data || source.rows == 0, "y must not be x");
         require(experts->rows == x->rows && weights->rows == x->rows && experts->columns == weights->columns,
                 "experts and weights must have a row for each of x");
-        const auto* const ids = static_cast<const std::int32_t*>(experts->data);
-        for (int32_t t = 0; t < experts->rows; ++t) {
-            for (int32_t i = 0; i < experts->columns; ++i) {
-                const std::int32_t id = ids[t * experts->row_stride + i];
-                require(id >= -1 && id < shape.experts, "an expert is not one of the bank's");
-            }
-        }
-        lk::moe(d, bank->bank, source,
-                {ids, static_cast<std::size_t>(experts->row_stride), kept.data, kept.stride, kept.columns}, target);
+        const lk::RoutesView routes{static_cast<const std::int32_t*>(experts->data),
+                                    static_cast<std::size_t>(experts->row_stride), kept.data, kept.stride,
+                                    kept.columns};
+        lk::check_experts(routes, source.rows, shape.experts);
+        lk::moe(d, bank->bank, source, routes, target);
     });
 }
 

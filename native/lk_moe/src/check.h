@@ -36,6 +36,16 @@ inline Grid to_grid(const lk_tensor* tensor) {
             static_cast<std::size_t>(tensor->columns), static_cast<std::size_t>(tensor->row_stride)};
 }
 
+// Every expert is one of the bank's, or -1.
+inline void check_experts(const RoutesView& routes, std::size_t tokens, int experts) {
+    for (std::size_t t = 0; t < tokens; ++t) {
+        for (std::size_t i = 0; i < routes.k; ++i) {
+            const std::int32_t id = routes.experts[t * routes.expert_stride + i];
+            require(id >= -1 && id < experts, "an expert is not one of the bank's");
+        }
+    }
+}
+
 // All of `count` numbers are in [0, limit).
 inline void check_indices(const int32_t* indices, std::size_t count, std::int64_t limit, const char* what) {
     require(indices != nullptr || count == 0, "indices must be set");

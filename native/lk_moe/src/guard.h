@@ -26,6 +26,15 @@ struct OutOfMemory : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+struct TimedOut : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// Whoever shares memory with us has failed.
+struct PeerFault : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 inline void require(bool holds, const char* what) {
     if (!holds) throw InvalidArgument(what);
 }
@@ -41,6 +50,10 @@ lk_status guarded(Body&& body) noexcept {
         return fail(LK_INVALID_ARGUMENT, e.what());
     } catch (const OutOfMemory& e) {
         return fail(LK_OUT_OF_MEMORY, e.what());
+    } catch (const TimedOut& e) {
+        return fail(LK_TIMED_OUT, e.what());
+    } catch (const PeerFault& e) {
+        return fail(LK_PEER_FAULT, e.what());
     } catch (const std::bad_alloc&) {
         return fail(LK_OUT_OF_MEMORY, "out of memory");
     } catch (const std::exception& e) {

@@ -293,7 +293,8 @@ std::size_t place_packed(Plan& plan, const Gemm& gemm, std::size_t width) {
     return bytes;
 }
 
-void run(Device& device, const Experts& experts, Plan& plan, const Grid& x, const Grid& y, bool clear) {
+void run(Device& device, const Experts& experts, Plan& plan, const Grid& x, const Grid& y, bool clear,
+         const Written& written) {
     const Gemm& gemm = gemm_for(device, experts.format, x.rows);
     const bool few = plan.tokens_of_largest <= gemv_tokens_max(gemm);
     const std::size_t packed_bytes = few ? 0 : place_packed(plan, gemm, experts.intermediate);
@@ -320,7 +321,7 @@ void run(Device& device, const Experts& experts, Plan& plan, const Grid& x, cons
     }
 
     device.reset_turns();
-    device.pool().run([&](const Worker& worker) {
+    const auto work = [&](const Worker& worker) {
         gate_up(job, worker);
         device.pool().barrier();
         if (packed_bytes > 0) {
@@ -328,12 +329,18 @@ void run(Device& device, const Experts& experts, Plan& plan, const Grid& x, cons
             device.pool().barrier();
         }
         down(job, worker);
-    });
+    };
+    if (written.call == nullptr) {
+        device.pool().run(work);
+    } else {
+        device.pool().run(work, written);
+    }
 }
 
 }  // namespace
 
-void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView& routes, const Grid& y) {
+void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView& routes, const Grid& y,
+         const Written& written) {
     const ExpertBank::Shape& shape = bank.shape();
     Experts experts;
     experts.bank = &bank;
@@ -344,9 +351,10 @@ void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView
     Plan plan = group_routes(device, routes, x.rows, experts.count);
     if (plan.group_count == 0) {
         for (std::size_t t = 0; t < y.rows; ++t) std::fill_n(y.row(t), y.columns, 0.0f);
+        written();
         return;
     }
-    run(device, experts, plan, x, y, true);
+    run(device, experts, plan, x, y, true, written);
 }
 
 void gated_mlp(Device& device, const Grid& x, const MatrixView& gate, const MatrixView& up, const MatrixView& down,
@@ -360,7 +368,7 @@ void gated_mlp(Device& device, const Grid& x, const MatrixView& gate, const Matr
     experts.hidden = static_cast<std::size_t>(gate.columns);
     experts.intermediate = static_cast<std::size_t>(gate.rows);
     Plan plan = group_all(device, x.rows);
-    run(device, experts, plan, x, y, false);
+    run(device, experts, plan, x, y, false, {});
 }
 
 }  // namespace lk

@@ -94,7 +94,19 @@ struct RoutesView {
 
 void gated_mlp(Device& device, const Grid& x, const MatrixView& gate, const MatrixView& up, const MatrixView& down,
                const Grid& y);
-void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView& routes, const Grid& y);
+
+// Called by the worker that is the last to write to y, before the operation returns to its caller.
+struct Written {
+    void (*call)(void* context) noexcept = nullptr;
+    void* context = nullptr;
+
+    void operator()() const {
+        if (call != nullptr) call(context);
+    }
+};
+
+void moe(Device& device, const ExpertBank& bank, const Grid& x, const RoutesView& routes, const Grid& y,
+         const Written& written = {});
 
 // ---- route.cpp ----
 // Where a router writes.

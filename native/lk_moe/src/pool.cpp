@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
 
@@ -52,7 +53,8 @@ Pool::Pool(const ThreadPlan& plan, const Options& options)
       park_nanos_(options.park_micros > 0      ? options.park_micros * std::int64_t{1000}
                   : options.power_saving ? kParkNanosSaving
                                          : kParkNanos),
-      finished_((plan.seats.size() + kGroup - 1) / kGroup) {
+      finished_((plan.seats.size() + kGroup - 1) / kGroup),
+      left_(finished_.size()) {
     for (const Rank& rank : plan.ranks) rank_sizes_.push_back(rank.threads);
     std::vector<int> next(plan.ranks.size(), 0);
     for (const Seat& seat : plan.seats) {
@@ -87,10 +89,9 @@ void Pool::start(Job job, const void* context) {
 
 void Pool::join() {
     for (std::size_t group = 0; group < finished_.size(); ++group) {
-        const int first = static_cast<int>(group) * kGroup;
-        const int members = std::min(size() - first, kGroup) - (group == 0 ? 1 : 0);
+        const int others = members(group) - (group == 0 ? 1 : 0);
         int spins = 0;
-        while (finished_[group].value.load(std::memory_order_acquire) != static_cast<std::uint32_t>(members))
+        while (finished_[group].value.load(std::memory_order_acquire) != static_cast<std::uint32_t>(others))
             relax(spins);
     }
 }
@@ -127,6 +128,18 @@ void Pool::park(std::uint32_t seen) {
         syscall(SYS_futex, futex_word(generation_), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
     }
     parked_.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+int Pool::members(std::size_t group) const {
+    return std::min(size() - static_cast<int>(group) * kGroup, kGroup);
+}
+
+// True for the one who comes last. Acquires what the others wrote before they came.
+bool Pool::leave(const Worker& worker) {
+    const auto group = static_cast<std::size_t>(worker.index / kGroup);
+    const auto in_group = left_[group].value.fetch_add(1, std::memory_order_acq_rel) + 1;
+    if (in_group != static_cast<std::uint32_t>(members(group))) return false;
+    return groups_left_.fetch_add(1, std::memory_order_acq_rel) + 1 == left_.size();
 }
 
 void Pool::barrier() {

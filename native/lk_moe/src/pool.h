@@ -63,8 +63,22 @@ class Pool {
         join();
     }
 
+    // The same; whoever returns last from the body calls last() at once, without a way back to the caller first.
+    template <typename Body, typename Last>
+    void run(const Body& body, const Last& last) {
+        for (Counter& counter : left_) counter.value.store(0, std::memory_order_relaxed);
+        groups_left_.store(0, std::memory_order_relaxed);
+        run([&](const Worker& worker) {
+            body(worker);
+            if (leave(worker)) last();
+        });
+    }
+
     // Inside run(), by every worker: returns when all have come.
     void barrier();
+
+    // One round of a loop that waits for somebody else, as workers wait: pauses first, then offers the core to others.
+    void relax(int& spins) const;
 
     // Pins the calling thread to worker 0's seat. False if the kernel refuses.
     bool attach();
@@ -83,7 +97,8 @@ class Pool {
     void work(int index);
     std::uint32_t await_job(std::uint32_t seen);
     void park(std::uint32_t seen);
-    void relax(int& spins) const;
+    bool leave(const Worker& worker);
+    int members(std::size_t group) const;
 
     std::vector<Worker> workers_;
     std::vector<std::vector<int>> seats_;
@@ -99,6 +114,8 @@ class Pool {
     std::atomic<bool> stopping_{false};
     std::atomic<bool> unpinned_{false};
     std::vector<Counter> finished_;
+    std::vector<Counter> left_;
+    alignas(64) std::atomic<std::uint32_t> groups_left_{0};
     alignas(64) std::atomic<std::uint32_t> arrived_{0};
     alignas(64) std::atomic<std::uint32_t> passed_{0};
     std::vector<std::jthread> threads_;

@@ -1,11 +1,7 @@
-#include "ops_support.h"
+#include "bank_support.h"
 
 namespace lk::testing {
 namespace {
-
-struct Expert {
-    std::vector<float> gate, up, down;
-};
 
 double dot(const float* a, const float* b, int count) {
     double sum = 0;
@@ -26,45 +22,6 @@ std::vector<double> forward(const Expert& expert, const float* x, int hidden, in
         y[static_cast<std::size_t>(i)] = dot(expert.down.data() + i * intermediate, inner.data(), intermediate);
     return y;
 }
-
-struct Shape {
-    int experts, k, hidden, intermediate;
-};
-
-struct Bank {
-    Bank(lk_device* device, lk_dtype type, const Shape& shape, Random& random) : shape(shape), type(type) {
-        const lk_experts_config config{sizeof(lk_experts_config), type, shape.experts, shape.k, shape.hidden,
-                                       shape.intermediate};
-        lk_experts* made = nullptr;
-        ok(lk_experts_create(device, &config, &made));
-        handle.reset(made);
-        const auto count = static_cast<std::size_t>(shape.hidden * shape.intermediate);
-        for (int e = 0; e < shape.experts; ++e) {
-            Expert expert{random.floats(count), random.floats(count), random.floats(count)};
-            for (auto* part : {&expert.gate, &expert.up, &expert.down}) {
-                for (float& value : *part) value = keep(type, value / std::sqrt(static_cast<float>(shape.hidden)));
-            }
-            fill(e, LK_GATE, expert.gate, shape.hidden);
-            fill(e, LK_UP, expert.up, shape.hidden);
-            fill(e, LK_DOWN, expert.down, shape.intermediate);
-            experts.push_back(std::move(expert));
-        }
-    }
-    void fill(int expert, lk_part part, const std::vector<float>& values, int columns) {
-        int32_t count = 0;
-        ok(lk_experts_slice_count(handle.get(), part, &count));
-        for (int32_t i = 0; i < count; ++i) {
-            lk_slice slice{};
-            ok(lk_experts_slice(handle.get(), expert, part, i, &slice));
-            store(type, values.data() + slice.row_start * columns, slice.address,
-                  static_cast<std::size_t>(slice.row_count) * static_cast<std::size_t>(columns));
-        }
-    }
-    Shape shape;
-    lk_dtype type;
-    ExpertsPointer handle;
-    std::vector<Expert> experts;
-};
 
 struct Pool {
     int threads;

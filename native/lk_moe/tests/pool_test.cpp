@@ -44,6 +44,22 @@ TEST_P(PoolTest, The_caller_sees_what_workers_wrote_and_the_other_way_round) {
     }
 }
 
+TEST_P(PoolTest, Whoever_is_last_sees_what_all_have_written) {
+    Pool pool(plan_of(GetParam()), {});
+    std::vector<long> values(static_cast<std::size_t>(GetParam()), 0);
+    for (long i = 1; i <= 300; ++i) {
+        long sum = 0;
+        int calls = 0;
+        pool.run([&](const Worker& worker) { values[static_cast<std::size_t>(worker.index)] = i; },
+                 [&] {
+                     sum = std::accumulate(values.begin(), values.end(), 0l);
+                     ++calls;
+                 });
+        ASSERT_EQ(sum, i * GetParam());
+        ASSERT_EQ(calls, 1);
+    }
+}
+
 TEST_P(PoolTest, Barriers_separate_phases) {
     Pool pool(plan_of(GetParam()), {});
     const auto size = static_cast<std::size_t>(GetParam());

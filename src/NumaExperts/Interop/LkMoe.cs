@@ -139,4 +139,14 @@ internal static unsafe partial class LkMoe
         in LkTensor experts,
         in LkTensor weights,
         in LkTensor y);
+
+    [LibraryImport(Library, EntryPoint = "lk_mailbox_serve")]
+    public static partial LkStatus MailboxServe(
+        DeviceHandle device,
+        in LkMailbox mailbox,
+        LkMailboxRequest* requests,
+        int count,
+        int rows,
+        long timeoutMicros,
+        out int served);
 }

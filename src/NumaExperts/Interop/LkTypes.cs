@@ -11,6 +11,8 @@ internal enum LkStatus
     InvalidArgument = 1,
     OutOfMemory = 2,
     Internal = 3,
+    TimedOut = 4,
+    PeerFault = 5,
 }
 
 /// <summary>lk_binding.</summary>
@@ -144,4 +146,37 @@ internal struct LkAttentionBatch
     public long PageTableStride;
     public int Sequences;
     public int PagesPerSequence;
+}
+
+/// <summary>struct lk_mailbox_slot.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct LkMailboxSlot
+{
+    public nint Request;
+    public nint Done;
+    public nint X;
+    public nint Experts;
+    public nint Weights;
+    public nint Y;
+}
+
+/// <summary>struct lk_mailbox.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct LkMailbox()
+{
+    public readonly uint StructSize = (uint)Unsafe.SizeOf<LkMailbox>();
+    public required int Slots;
+    public required int RowsMax;
+    public required int Hidden;
+    public required nint Fault;
+    public required LkMailboxSlot* Slot;
+}
+
+/// <summary>struct lk_mailbox_request.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct LkMailboxRequest
+{
+    public nint Bank;
+    public int Slot;
+    public int TopK;
 }

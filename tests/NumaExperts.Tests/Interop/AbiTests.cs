@@ -17,6 +17,9 @@ public sealed class AbiTests
     [InlineData(typeof(LkRouter), 40)]
     [InlineData(typeof(LkKvLayer), 80)]
     [InlineData(typeof(LkAttentionBatch), 40)]
+    [InlineData(typeof(LkMailboxSlot), 48)]
+    [InlineData(typeof(LkMailbox), 32)]
+    [InlineData(typeof(LkMailboxRequest), 16)]
     public void Structs_have_the_size_of_the_header(Type type, int bytes) =>
         Assert.Equal(bytes, Marshal.SizeOf(type));
 
@@ -36,6 +39,12 @@ public sealed class AbiTests
     [InlineData(typeof(LkKvLayer), nameof(LkKvLayer.PageSize), 64)]
     [InlineData(typeof(LkAttentionBatch), nameof(LkAttentionBatch.PageTableStride), 24)]
     [InlineData(typeof(LkAttentionBatch), nameof(LkAttentionBatch.PagesPerSequence), 36)]
+    [InlineData(typeof(LkMailboxSlot), nameof(LkMailboxSlot.Done), 8)]
+    [InlineData(typeof(LkMailboxSlot), nameof(LkMailboxSlot.Y), 40)]
+    [InlineData(typeof(LkMailbox), nameof(LkMailbox.Fault), 16)]
+    [InlineData(typeof(LkMailbox), nameof(LkMailbox.Slot), 24)]
+    [InlineData(typeof(LkMailboxRequest), nameof(LkMailboxRequest.Slot), 8)]
+    [InlineData(typeof(LkMailboxRequest), nameof(LkMailboxRequest.TopK), 12)]
     public void Fields_lie_where_the_header_puts_them(Type type, string field, int offset) =>
         Assert.Equal(offset, (int)Marshal.OffsetOf(type, field));
 
