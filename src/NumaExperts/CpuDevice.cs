@@ -18,7 +18,8 @@ public sealed class CpuDevice : IDevice
         Description = DeviceDescription.Of(_handle);
         _memory = new CpuMemory(_handle);
         Ops = new CpuOps(_handle);
-        Experts = new NumaExperts(_handle, _memory);
+        var experts = new NumaExperts(_handle, _memory);
+        (Experts, MailboxExperts) = (experts, experts);
     }
 
     public string Name => "cpu";
@@ -30,6 +31,9 @@ public sealed class CpuDevice : IDevice
     public IDeviceOps Ops { get; }
 
     public IExperts Experts { get; }
+
+    /// <summary>The same experts for another device, which asks through a mailbox.</summary>
+    public IMailboxExperts MailboxExperts { get; }
 
     /// <summary>What was chosen: instruction set, threads, ranks; and what this machine denies.</summary>
     public DeviceDescription Description { get; }

@@ -5,7 +5,7 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.NumaExperts;
 
 /// <summary>Routed experts on the pinned pool, sliced over the NUMA nodes.</summary>
-internal sealed class NumaExperts(DeviceHandle device, CpuMemory memory) : IExperts
+internal sealed class NumaExperts(DeviceHandle device, CpuMemory memory) : IExperts, IMailboxExperts
 {
     // What Start computes and Join adds; grows to the largest step.
     private Tensor? _sums;
@@ -31,6 +31,9 @@ internal sealed class NumaExperts(DeviceHandle device, CpuMemory memory) : IExpe
         var target = CpuBuffer.View(y);
         LkException.ThrowIfFailed(LkMoe.Add(device, sums, target));
     }
+
+    public IMailboxServer Serve(MailboxMemory memory, IReadOnlyList<MailboxRequest> requests) =>
+        new MailboxServer(device, memory, requests);
 
     private Tensor Sums(int rows, int columns)
     {

@@ -17,18 +17,11 @@ internal sealed class Activations
     {
         var memory = device.Memory;
         var type = device.ActivationType;
-        var (tokens, sequences) = (sizes.TokensMax, sizes.SequencesMax);
+        var tokens = sizes.TokensMax;
         var hidden = model.Spec.Embedding.Hidden;
 
-        Tokens = memory.Allocate(DType.I32, 1, tokens);
-        Positions = memory.Allocate(DType.I32, 1, tokens);
-        Slots = memory.Allocate(DType.I32, 1, tokens);
-        LogitRows = memory.Allocate(DType.I32, 1, sizes.LogitRowsMax);
-        Attention = new AttentionBatch(
-            memory.Allocate(DType.I32, 1, sequences + 1),
-            memory.Allocate(DType.I32, 1, sequences),
-            memory.Allocate(DType.I32, sequences, sizes.PagesPerSequenceMax));
-
+        SequencesMax = sizes.SequencesMax;
+        Arrays = new StepArrays(memory, sizes);
         Frequencies = new Tensor[model.Rotations.Count];
         Scales = new float[model.Rotations.Count];
         CosSin = new Tensor[model.Rotations.Count];
@@ -53,15 +46,9 @@ internal sealed class Activations
             new Routes(memory.Allocate(DType.I32, tokens, topK), memory.Allocate(DType.F32, tokens, topK)));
     }
 
-    public Tensor Tokens { get; }
+    public int SequencesMax { get; }
 
-    public Tensor Positions { get; }
-
-    public Tensor Slots { get; }
-
-    public Tensor LogitRows { get; }
-
-    public AttentionBatch Attention { get; }
+    public StepArrays Arrays { get; }
 
     /// <summary>One for each distinct rotary embedding of the model, like the three below.</summary>
     public Tensor[] Frequencies { get; }

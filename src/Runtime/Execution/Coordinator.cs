@@ -8,33 +8,45 @@ namespace LsglangSharp.Runtime.Execution;
 /// Runs one batch through the model, on one device or on several that share every layer. The only code that knows the order of
 /// a forward pass.
 /// </summary>
-public sealed class Coordinator : IForward
+public sealed class Coordinator : IForward, IDisposable
 {
     private readonly Rank[] _ranks;
     private readonly Tensor[] _residuals;
     private readonly ICollective? _collective;
+    private readonly HybridExperts? _hybrid;
+    private readonly StepSizes _sizes;
     private readonly int _layers;
+    private readonly int _contextLengthMax;
+    private StepRecordings? _recordings;
 
-    public Coordinator(BoundModel model, IDevice device, StepSizes sizes)
-        : this([(model, device)], null, sizes)
+    public Coordinator(BoundModel model, IDevice device, StepSizes sizes, HybridExperts? hybrid = null)
+        : this([(model, device)], null, sizes, hybrid)
     {
     }
 
     /// <param name="ranks">Each device with its share of one model, the first with the head.</param>
     /// <param name="collective">What puts the shares together; null for one rank.</param>
     /// <param name="sizes">The largest step.</param>
+    /// <param name="hybrid">The experts on the host that layers were bound to; null if there are none.</param>
     public Coordinator(
-        IReadOnlyList<(BoundModel Model, IDevice Device)> ranks, ICollective? collective, StepSizes sizes)
+        IReadOnlyList<(BoundModel Model, IDevice Device)> ranks, ICollective? collective, StepSizes sizes,
+        HybridExperts? hybrid = null)
     {
         Check.That(ranks.Count == 1 || collective is not null);
         _ranks = [.. ranks.Select(rank => new Rank(rank.Model, rank.Device, sizes))];
         _residuals = new Tensor[_ranks.Length];
         _collective = collective;
+        _hybrid = hybrid;
+        _sizes = sizes;
         _layers = ranks[0].Model.Layers.Count;
+        _contextLengthMax = (int)Math.Min((long)sizes.PagesPerSequenceMax * ranks[0].Model.PageSize, int.MaxValue / 2);
         Vocabulary = ranks[0].Model.Spec.Head.Vocabulary;
     }
 
     public int Vocabulary { get; }
+
+    /// <summary>Sizes of the steps that are recorded, ascending.</summary>
+    public IReadOnlyList<int> RecordedSizes => _recordings?.Sizes ?? [];
 
     /// <summary>
     /// Told the residual stream [T, hidden] after the embedding (layer -1) and after each layer: to find the first
@@ -45,11 +57,102 @@ public sealed class Coordinator : IForward
     /// <summary>Told what the router of each sparse layer chose, in the order of the layers.</summary>
     public Action<Routes>? OnRoutes { get; set; }
 
+    /// <summary>
+    /// Records steps in which every sequence has one row, for these numbers of rows, so that such a step becomes one launch.
+    /// Without effect on a device that records nothing. Runs each once, so weights must be in place and nothing else running.
+    /// </summary>
+    /// <param name="sizes">Numbers of rows; those beyond the largest step are left out.</param>
+    /// <param name="progress">Told how many of how many are recorded.</param>
+    public void Record(IReadOnlyList<int> sizes, Action<int, int>? progress = null)
+    {
+        if (_ranks.Length > 1 || _ranks[0].Device.Recorder is not { } recorder)
+        {
+            return;
+        }
+
+        var most = Math.Min(_sizes.SequencesMax, Math.Min(_sizes.TokensMax, _sizes.LogitRowsMax));
+        int[] wanted = [.. sizes.Where(rows => rows <= most).Distinct().Order()];
+        var recordings = new List<IRecording>();
+        var nothing = _sizes.NewBatch();
+        foreach (var rows in wanted)
+        {
+            var shape = StepShape.Padded(rows, _contextLengthMax);
+            // Once as it will be, on rows that do nothing: what operations set up when they are first used is there then.
+            _ranks[0].Send(nothing, shape);
+            Enqueue(shape);
+            _ranks[0].Device.Finish();
+            recordings.Add(Recorded(recorder, shape));
+            progress?.Invoke(recordings.Count, wanted.Length);
+        }
+
+        _recordings = new StepRecordings(wanted, recordings);
+    }
+
     public ReadOnlySpan<float> Run(StepBatch batch)
+    {
+        Check.That(batch.TokenCount > 0 && batch.TokenCount <= _sizes.TokensMax);
+        Check.That(batch.SequenceCount <= _sizes.SequencesMax && batch.LogitRowCount <= _sizes.LogitRowsMax);
+        try
+        {
+            if (OnResidual is null && OnRoutes is null && _recordings?.For(batch) is { } recording)
+            {
+                Replay(recording, batch);
+            }
+            else
+            {
+                Launch(batch);
+            }
+
+            var logits = _ranks[0].Logits(batch.LogitRowCount);
+            _hybrid?.ThrowIfFaulty();
+            return logits;
+        }
+        catch (DeviceFaultException fault) when (!fault.IsFatal)
+        {
+            Recover();
+            throw;
+        }
+    }
+
+    public void Dispose() => _recordings?.Dispose();
+
+    private void Launch(StepBatch batch)
+    {
+        var shape = StepShape.Of(batch);
+        foreach (var rank in _ranks)
+        {
+            rank.Send(batch, shape);
+        }
+
+        Enqueue(shape);
+    }
+
+    private void Replay(in StepRecordings.Entry entry, StepBatch batch)
+    {
+        _ranks[0].Send(batch, StepShape.Padded(entry.Rows, _contextLengthMax));
+        entry.Recording.Replay();
+        _hybrid?.ServeStep(batch.TokenCount);
+    }
+
+    private IRecording Recorded(IRecorder recorder, StepShape shape)
+    {
+        _hybrid?.IsRecording = true;
+        try
+        {
+            return recorder.Record(() => Enqueue(shape));
+        }
+        finally
+        {
+            _hybrid?.IsRecording = false;
+        }
+    }
+
+    /// <summary>Every operation of a step whose arrays are on the device, or on their way.</summary>
+    private void Enqueue(in StepShape shape)
     {
         for (var i = 0; i < _ranks.Length; i++)
         {
-            _ranks[i].Begin(batch, i == 0 ? OnRoutes : null);
+            _ranks[i].Begin(shape, i == 0 ? OnRoutes : null);
             _residuals[i] = _ranks[i].Residual;
         }
 
@@ -61,7 +164,7 @@ public sealed class Coordinator : IForward
             OnResidual?.Invoke(layer, _residuals[0]);
         }
 
-        return _ranks[0].Logits(batch.LogitRowCount);
+        _ranks[0].Head(shape);
     }
 
     private void Mix(int layer)
@@ -94,5 +197,24 @@ public sealed class Coordinator : IForward
         }
 
         _collective?.Sum(_residuals);
+    }
+
+    /// <summary>After a fault in the middle of a step: brings the devices to rest, so that the next step finds nothing of it.</summary>
+    private void Recover()
+    {
+        _hybrid?.GiveUp();
+        foreach (var rank in _ranks)
+        {
+            try
+            {
+                rank.Device.Finish();
+            }
+            catch (DeviceFaultException fault) when (!fault.IsFatal)
+            {
+                // Of the same step, which has failed anyway.
+            }
+        }
+
+        _hybrid?.Reset();
     }
 }

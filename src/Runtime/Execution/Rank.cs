@@ -8,7 +8,6 @@ namespace LsglangSharp.Runtime.Execution;
 internal sealed class Rank
 {
     private readonly BoundModel _model;
-    private readonly IDevice _device;
     private readonly Activations _a;
     private StepInputs _step;
     private Tensor _normed;
@@ -16,23 +15,41 @@ internal sealed class Rank
     public Rank(BoundModel model, IDevice device, StepSizes sizes)
     {
         _model = model;
-        _device = device;
+        Device = device;
         _a = new Activations(model, device, sizes);
     }
+
+    public IDevice Device { get; }
 
     /// <summary>The residual stream of the current step, [T, hidden].</summary>
     public Tensor Residual { get; private set; }
 
-    /// <summary>Hands the batch's arrays to the device and computes what all layers share, up to the embedding.</summary>
-    public void Begin(StepBatch batch, Action<Routes>? onRoutes)
+    /// <summary>Hands the batch's arrays to the device, for a step of the given shape.</summary>
+    public void Send(StepBatch batch, in StepShape shape)
     {
-        Check.That(batch.TokenCount > 0 && batch.TokenCount <= _a.Residual.Rows);
-        Check.That(batch.SequenceCount <= _a.Attention.PageTables.Rows && batch.LogitRowCount <= _a.Last.Rows);
-        var rows = batch.TokenCount;
-        _step = Prepare(batch, onRoutes);
-        Residual = _a.Residual.SliceRows(0, rows);
-        _normed = _a.Normed.SliceRows(0, rows);
-        _device.Ops.Embed(_model.Embedding, _a.Tokens.SliceColumns(0, rows), Residual);
+        Check.That(shape.Rows > 0 && shape.Rows <= _a.Residual.Rows);
+        Check.That(shape.Sequences <= _a.SequencesMax && shape.LogitRows <= _a.Last.Rows);
+        _a.Arrays.Send(batch, shape);
+    }
+
+    /// <summary>Computes what all layers share, up to the embedding.</summary>
+    public void Begin(in StepShape shape, Action<Routes>? onRoutes)
+    {
+        var arrays = _a.Arrays;
+        arrays.Lay(shape);
+        for (var i = 0; i < _a.Frequencies.Length; i++)
+        {
+            _a.Rotations[i] = _a.CosSin[i].SliceRows(0, shape.Rows);
+            Device.Ops.RotaryAngles(arrays.Positions, _a.Frequencies[i], _a.Scales[i], _a.Rotations[i]);
+        }
+
+        _step = new StepInputs(arrays.Slots, arrays.Attention, _a.Rotations, _a.Workspace, onRoutes)
+        {
+            LiveRows = shape.IsPadded ? arrays.LiveRows : null,
+        };
+        Residual = _a.Residual.SliceRows(0, shape.Rows);
+        _normed = _a.Normed.SliceRows(0, shape.Rows);
+        Device.Ops.Embed(_model.Embedding, arrays.Tokens, Residual);
     }
 
     public void NormBeforeMix(int layer) => Norm(_model.Layers[layer].PreMix);
@@ -43,64 +60,32 @@ internal sealed class Rank
 
     public void Ffn(int layer) => _model.Layers[layer].Ffn.Forward(_normed, Residual, _step);
 
-    /// <summary>Only on the rank that has the head.</summary>
-    public ReadOnlySpan<float> Logits(int rows)
+    /// <summary>Computes the logits of the rows that the step asks for. Only on the rank that has the head.</summary>
+    public void Head(in StepShape shape)
     {
-        if (rows == 0)
+        if (shape.LogitRows == 0)
         {
-            return [];
+            return;
         }
 
         Check.That(_model.Head is not null);
-        var last = _a.Last.SliceRows(0, rows);
-        var logits = _a.Logits.SliceRows(0, rows);
-        _device.Ops.GatherRows(Residual, _a.LogitRows.SliceColumns(0, rows), last);
-        _device.Ops.RmsNorm(last, _model.FinalNorm.Weight, _model.FinalNorm.Epsilon, last);
-        _device.Ops.Linear(last, _model.Head!, null, logits);
-        return _device.Memory.Read<float>(logits);
+        var last = _a.Last.SliceRows(0, shape.LogitRows);
+        Device.Ops.GatherRows(Residual, _a.Arrays.LogitRows, last);
+        Device.Ops.RmsNorm(last, _model.FinalNorm.Weight, _model.FinalNorm.Epsilon, last);
+        Device.Ops.Linear(last, _model.Head!, null, _a.Logits.SliceRows(0, shape.LogitRows));
     }
 
-    private void Norm(BoundNorm norm) => _device.Ops.RmsNorm(Residual, norm.Weight, norm.Epsilon, _normed);
-
-    private StepInputs Prepare(StepBatch batch, Action<Routes>? onRoutes)
+    /// <summary>Waits for the step and returns its first rows of logits.</summary>
+    public ReadOnlySpan<float> Logits(int rows)
     {
-        var memory = _device.Memory;
-        var (rows, sequences) = (batch.TokenCount, batch.SequenceCount);
-        var positions = _a.Positions.SliceColumns(0, rows);
-        var slots = _a.Slots.SliceColumns(0, rows);
-        memory.Upload<int>(batch.Tokens.AsSpan(0, rows), _a.Tokens.SliceColumns(0, rows));
-        memory.Upload<int>(batch.Positions.AsSpan(0, rows), positions);
-        memory.Upload<int>(batch.Slots.AsSpan(0, rows), slots);
-        if (batch.LogitRowCount > 0)
+        if (rows > 0)
         {
-            memory.Upload<int>(
-                batch.LogitRows.AsSpan(0, batch.LogitRowCount), _a.LogitRows.SliceColumns(0, batch.LogitRowCount));
+            return Device.Memory.Read<float>(_a.Logits.SliceRows(0, rows));
         }
 
-        var attention = _a.Attention;
-        Check.That(batch.PagesPerSequenceMax == attention.PageTables.Columns);
-        memory.Upload<int>(
-            batch.QueryStarts.AsSpan(0, sequences + 1), attention.QueryStarts.SliceColumns(0, sequences + 1));
-        memory.Upload<int>(
-            batch.ContextLengths.AsSpan(0, sequences), attention.ContextLengths.SliceColumns(0, sequences));
-        memory.Upload<int>(
-            batch.PageTables.AsSpan(0, sequences * batch.PagesPerSequenceMax),
-            attention.PageTables.SliceRows(0, sequences));
-        attention.Sequences = sequences;
-        attention.QueryRowsMax = 0;
-        attention.ContextLengthMax = 0;
-        for (var i = 0; i < sequences; i++)
-        {
-            attention.QueryRowsMax = Math.Max(attention.QueryRowsMax, batch.QueryStarts[i + 1] - batch.QueryStarts[i]);
-            attention.ContextLengthMax = Math.Max(attention.ContextLengthMax, batch.ContextLengths[i]);
-        }
-
-        for (var i = 0; i < _a.Frequencies.Length; i++)
-        {
-            _a.Rotations[i] = _a.CosSin[i].SliceRows(0, rows);
-            _device.Ops.RotaryAngles(positions, _a.Frequencies[i], _a.Scales[i], _a.Rotations[i]);
-        }
-
-        return new StepInputs(slots, attention, _a.Rotations, _a.Workspace, onRoutes);
+        Device.Finish();
+        return [];
     }
+
+    private void Norm(BoundNorm norm) => Device.Ops.RmsNorm(Residual, norm.Weight, norm.Epsilon, _normed);
 }

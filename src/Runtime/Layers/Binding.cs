@@ -18,7 +18,11 @@ public sealed record BoundNorm(Tensor Weight, float Epsilon);
 /// </summary>
 public sealed record BoundModel(
     ModelSpec Spec, WeightMatrix Embedding, IReadOnlyList<BoundLayer> Layers, BoundNorm FinalNorm, WeightMatrix? Head,
-    IReadOnlyList<Rotary> Rotations, WorkspaceWidths Widths);
+    IReadOnlyList<Rotary> Rotations, WorkspaceWidths Widths)
+{
+    /// <summary>Tokens of a page of the cache; 0 for a model without attention.</summary>
+    public int PageSize { get; init; }
+}
 
 /// <summary>
 /// Turns a spec into blocks on a device, and notes in the plan which tensor goes where. The only code that asks what
@@ -34,6 +38,7 @@ public sealed class Binding
     private readonly Func<int, IExperts> _expertsOf;
     private readonly List<Rotary> _rotations = [];
     private WorkspaceWidths _widths;
+    private int _pageSize;
 
     private Binding(
         IDevice device, DType weightType, WeightPlan plan, Func<Gqa, KvLayer> cacheOf, Shard shard, Func<int, IExperts> expertsOf)
@@ -63,7 +68,10 @@ public sealed class Binding
         var layers = spec.Layers.Select(binding.Layer).ToArray();
         var norm = binding.Norm(spec.FinalNorm);
         var head = !shard.IsFirst ? null : spec.Head.Tied ? embedding : binding.Matrix(spec.Head.Weight);
-        return new BoundModel(spec, embedding, layers, norm, head, binding._rotations, binding._widths);
+        return new BoundModel(spec, embedding, layers, norm, head, binding._rotations, binding._widths)
+        {
+            PageSize = binding._pageSize,
+        };
     }
 
     private BoundLayer Layer(LayerSpec spec, int index) =>
@@ -97,16 +105,27 @@ public sealed class Binding
             spec.QueryNorm is { } queryNorm ? _plan.Vector(queryNorm.Weight) : null,
             spec.KeyNorm is { } keyNorm ? _plan.Vector(keyNorm.Weight) : null,
             spec.Sinks is { } sinks ? _plan.Vector(_shard.Sinks(spec, sinks)) : null);
-        return new GqaAttention(local, weights, _cacheOf(local), RotationIndex(spec.Rotary), _device.Ops);
+        var cache = _cacheOf(local);
+        _pageSize = cache.PageSize;
+        return new GqaAttention(local, weights, cache, RotationIndex(spec.Rotary), _device.Ops);
     }
 
-    private MoeBlock Experts(Moe spec, IExperts experts)
+    /// <summary>
+    /// Experts on the device are shared by all ranks. Those elsewhere are whole, and only the first rank asks them.
+    /// </summary>
+    private Block Experts(Moe spec, IExperts experts)
     {
         var router = spec.Router;
+        var shard = ReferenceEquals(experts, _device.Experts) ? _shard : Shard.Whole;
+        if (shard != _shard && !_shard.IsFirst)
+        {
+            return spec.Shared is { } alone ? Mlp(alone) : new EmptyBlock();
+        }
+
         _widths = _widths.Max(new WorkspaceWidths(0, 0, router.TopK));
-        var inner = _shard.Inner(spec.Intermediate).Count;
+        var inner = shard.Inner(spec.Intermediate).Count;
         var bank = experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, inner);
-        _plan.Experts(bank, index => _shard.Expert(spec, index));
+        _plan.Experts(bank, index => shard.Expert(spec, index));
         var shared = spec.Shared is { } mlp ? Mlp(mlp) : null;
         var weights = new RouterWeights(
             router, Matrix(spec.Gate), spec.Correction is { } correction ? _plan.Vector(correction) : null);

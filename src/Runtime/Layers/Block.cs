@@ -24,7 +24,7 @@ public sealed class EmptyBlock : Block
 public readonly record struct StepInputs(
     Tensor Slots, AttentionBatch Attention, Tensor[] Rotations, Workspace Workspace, Action<Routes>? OnRoutes)
 {
-    /// <summary>How many rows count, I32 [1, 1], where a step is padded to a larger one; null where all do.</summary>
+    /// <summary>How many rows are alive, I32 [1, 1], where a step is padded to a larger one; null where all do.</summary>
     public Tensor? LiveRows { get; init; }
 }
 

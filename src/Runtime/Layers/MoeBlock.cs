@@ -14,7 +14,7 @@ public sealed class MoeBlock(
 {
     public override void Forward(Tensor x, Tensor residual, in StepInputs step)
     {
-        var routes = step.Workspace.Routes(x.Rows, router.Spec.TopK);
+        var routes = step.Workspace.Routes(x.Rows, router.Spec.TopK) with { LiveRows = step.LiveRows };
         ops.Route(x, router.Gate, router.Correction, router.Spec, routes, step.LiveRows);
         step.OnRoutes?.Invoke(routes);
         var run = experts.Start(bank, x, routes);

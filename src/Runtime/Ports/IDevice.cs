@@ -17,6 +17,18 @@ public interface IDevice : IDisposable
 
     /// <summary>The routed experts that this device computes itself.</summary>
     IExperts Experts { get; }
+
+    /// <summary>Records operations to enqueue them as one; null for a device that gains nothing by it.</summary>
+    IRecorder? Recorder => null;
+
+    /// <summary>
+    /// Waits until everything enqueued so far has run. Throws <see cref="DeviceFaultException"/> if some of it has failed, and
+    /// <see cref="DeviceLostException"/> if it does not come to an end. Nothing to do where operations are finished when
+    /// they return.
+    /// </summary>
+    void Finish()
+    {
+    }
 }
 
 /// <summary>Memory of a device. Everything is allocated before serving and freed with the device.</summary>

@@ -1,3 +1,4 @@
+using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
 
 namespace LsglangSharp.Runtime.Ports;
@@ -67,8 +68,14 @@ public interface IDeviceOps
 /// </summary>
 public readonly record struct Routes(Tensor Experts, Tensor Weights)
 {
-    public Routes SliceRows(int start, int count) =>
-        new(Experts.SliceRows(start, count), Weights.SliceRows(start, count));
+    /// <summary>How many of the rows are alive, I32 [1, 1]; the others name no expert. Null: all are.</summary>
+    public Tensor? LiveRows { get; init; }
+
+    public Routes SliceRows(int start, int count)
+    {
+        Check.That(LiveRows is null);
+        return new(Experts.SliceRows(start, count), Weights.SliceRows(start, count));
+    }
 }
 
 /// <summary>
@@ -100,11 +107,17 @@ public sealed record KvLayer(Tensor Keys, Tensor Values, int PageSize, int KvHea
 /// </summary>
 public sealed record AttentionBatch(Tensor QueryStarts, Tensor ContextLengths, Tensor PageTables)
 {
+    public Tensor QueryStarts { get; set; } = QueryStarts;
+
+    public Tensor ContextLengths { get; set; } = ContextLengths;
+
+    public Tensor PageTables { get; set; } = PageTables;
+
     public int Sequences { get; set; }
 
     /// <summary>The most rows that one sequence has in this step.</summary>
     public int QueryRowsMax { get; set; }
 
-    /// <summary>The longest context in this step.</summary>
+    /// <summary>The longest context in this step, or a bound on it when the step is recorded.</summary>
     public int ContextLengthMax { get; set; }
 }

@@ -7,7 +7,8 @@ public interface IForward
 
     /// <summary>
     /// Runs the step and returns its logits, row by row for <see cref="StepBatch.LogitRows"/>: [LogitRowCount *
-    /// Vocabulary] floats, valid until the next call.
+    /// Vocabulary] floats, valid until the next call. Throws <see cref="Primitives.DeviceFaultException"/> when a machine has
+    /// failed; then none of the step's keys and values count, and unless it is fatal the next step can run.
     /// </summary>
     ReadOnlySpan<float> Run(StepBatch batch);
 }
@@ -49,6 +50,9 @@ public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSeque
 
     /// <summary>[sequencesMax, pagesPerSequenceMax], row-major.</summary>
     public int[] PageTables { get; } = new int[sequencesMax * pagesPerSequenceMax];
+
+    /// <summary>The most pages of a row of <see cref="PageTables"/> that this step looks at, or more.</summary>
+    public int PagesMax { get; set; } = pagesPerSequenceMax;
 
     public int LogitRowCount { get; set; }
 

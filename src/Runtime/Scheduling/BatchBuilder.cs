@@ -21,7 +21,7 @@ public sealed class BatchBuilder(SchedulerLimits limits)
         _sequences.Clear();
         _promptLogitRows = 0;
         Batch.TokenCount = Batch.SequenceCount = Batch.LogitRowCount = 0;
-        Batch.QueryStarts[0] = 0;
+        Batch.QueryStarts[0] = Batch.PagesMax = 0;
     }
 
     /// <summary>
@@ -52,6 +52,7 @@ public sealed class BatchBuilder(SchedulerLimits limits)
         AddLogitRows(sequence, row, start, tokens);
         var index = Batch.SequenceCount++;
         sequence.Pages.Span.CopyTo(Batch.PageTables.AsSpan(index * Batch.PagesPerSequenceMax));
+        Batch.PagesMax = Math.Max(Batch.PagesMax, sequence.Pages.Count);
         Batch.ContextLengths[index] = start + tokens;
         Batch.TokenCount += tokens;
         Batch.QueryStarts[index + 1] = Batch.TokenCount;

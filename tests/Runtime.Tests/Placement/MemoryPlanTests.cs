@@ -50,9 +50,9 @@ public sealed class MemoryPlanTests
         Assert.Equal(2 * 2 * 2 * 16 * 2, plan.CacheBytesPerToken);
 
         // Per row: ids, positions, slots; residual and normed; q, k and v, and what attention gives; angles; routes. Then tables and
-        // the rows with logits.
-        var row = 3 + (2 * 64) + (8 * 16) + (4 * 16) + 16 + (2 * 2);
-        var once = 8 + 3 + (2 + 1) + 2 + (2 * 256) + (3 * 64) + (3 * 100);
+        // the rows with logits. Arrays of numbers begin at multiples of four, behind a count.
+        var row = (2 * 64) + (8 * 16) + (4 * 16) + 16 + (2 * 2);
+        var once = 8 + 4 + (3 * 12) + 4 + 4 + 4 + (2 * 256) + (3 * 64) + (3 * 100);
         Assert.Equal(4 * ((10 * row) + once), plan.Host.ActivationBytes);
         Assert.Equal(4096, plan.Host.WorkspaceBytes);
     }
