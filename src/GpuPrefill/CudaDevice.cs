@@ -26,6 +26,7 @@ public sealed class CudaDevice : IDevice
             _kernels = new KernelSet(_context);
             _stream = new CudaStream(_context, isUrgent: true);
             _memory = new CudaMemory(_context, _stream, options);
+            Scratch = new CudaScratch(_memory);
             Ops = new CudaOps(this);
             Experts = new CudaExperts(this);
         }
@@ -57,6 +58,8 @@ public sealed class CudaDevice : IDevice
 
     internal CudaMemory DeviceMemory => _memory;
 
+    internal CudaScratch Scratch { get; } = null!;
+
     /// <summary>Where operations go. What is enqueued through it finds all weights that have been filled in place.</summary>
     internal CudaStream Stream
     {
@@ -77,6 +80,19 @@ public sealed class CudaDevice : IDevice
         _memory.Staging.Release();
         _memory.ReserveReads(Math.Max(1, readBytesMax));
     }
+
+    /// <summary>
+    /// Takes the memory that operations on up to so many tokens need for themselves, so that none takes more later: before a
+    /// graph is captured and before serving. See <see cref="ScratchBytes"/>.
+    /// </summary>
+    public void ReserveScratch(int tokens, int intermediate, DType weights) =>
+        Scratch.Reserve(Stream, ScratchBytes(tokens, intermediate, weights));
+
+    /// <summary>
+    /// Bytes that linear layers and gated MLPs of up to <paramref name="intermediate"/> inner values take for themselves.
+    /// </summary>
+    public static long ScratchBytes(int tokens, int intermediate, DType weights) =>
+        Linear.ScratchBytes(tokens, intermediate, weights);
 
     public void Dispose()
     {

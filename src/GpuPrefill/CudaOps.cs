@@ -9,19 +9,23 @@ namespace LsglangSharp.GpuPrefill;
 internal sealed class CudaOps(CudaDevice device) : IDeviceOps
 {
     private readonly RmsNorm _rmsNorm = new(device.Kernels);
+    private readonly Rows _rows = new(device.Kernels);
+    private readonly Rotary _rotary = new(device.Kernels);
+    private readonly Linear _linear = new(device, new Rows(device.Kernels));
 
-    public void Embed(WeightMatrix table, Tensor ids, Tensor y) => throw Missing(nameof(Embed));
+    public void Embed(WeightMatrix table, Tensor ids, Tensor y) => _rows.Embed(device.Stream, table, ids, y);
 
     public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y) =>
         _rmsNorm.Launch(device.Stream, x, weight, epsilon, y);
 
     public void Linear(Tensor x, WeightMatrix w, Tensor? bias, Tensor y, bool accumulate = false) =>
-        throw Missing(nameof(Linear));
+        _linear.Launch(device.Stream, x, w, bias, y, accumulate);
 
     public void RotaryAngles(Tensor positions, Tensor frequencies, float scale, Tensor cosSin) =>
-        throw Missing(nameof(RotaryAngles));
+        _rotary.Angles(device.Stream, positions, frequencies, scale, cosSin);
 
-    public void Rotate(Tensor x, int headDim, Tensor cosSin, bool interleaved) => throw Missing(nameof(Rotate));
+    public void Rotate(Tensor x, int headDim, Tensor cosSin, bool interleaved) =>
+        _rotary.Rotate(device.Stream, x, headDim, cosSin, interleaved);
 
     public void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots) => throw Missing(nameof(WriteKv));
 
@@ -29,13 +33,13 @@ internal sealed class CudaOps(CudaDevice device) : IDeviceOps
         throw Missing(nameof(Attention));
 
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y) =>
-        throw Missing(nameof(GatedMlp));
+        _linear.GatedMlp(device.Stream, x, gate, up, down, y);
 
     public void Route(
         Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null) =>
         throw Missing(nameof(Route));
 
-    public void GatherRows(Tensor x, Tensor rows, Tensor y) => throw Missing(nameof(GatherRows));
+    public void GatherRows(Tensor x, Tensor rows, Tensor y) => _rows.Gather(device.Stream, x, rows, y);
 
     private static InvariantException Missing(string operation) => new($"there is no CUDA kernel for {operation} yet");
 }

@@ -17,20 +17,27 @@ internal struct RmsNormArgs
     public required int Width;
     public required int Groups;
     public required float Epsilon;
+    public required int Rows;
 }
 
-/// <summary>Launches rms_norm.cu: a block a group of a row.</summary>
+/// <summary>Launches rms_norm.cu: a block a group of a row, or a warp where groups are short.</summary>
 internal sealed class RmsNorm(KernelSet kernels)
 {
     private const int ThreadsMax = 256;
     private const int Warp = 32;
+    private const int HeadsOfBlock = ThreadsMax / Warp;
 
-    private readonly CudaKernel<RmsNormArgs> _kernel = kernels.Get<RmsNormArgs>("rms_norm");
+    /// <summary>Up to here a warp loads a group in four times sixteen bytes a lane.</summary>
+    private const int HeadWidthMax = 4 * 4 * Warp;
+
+    private readonly CudaKernel<RmsNormArgs> _block = kernels.Get<RmsNormArgs>("rms_norm");
+    private readonly CudaKernel<RmsNormArgs> _warp = kernels.Get<RmsNormArgs>("rms_norm_heads");
 
     public void Launch(CudaStream stream, Tensor x, Tensor weight, float epsilon, Tensor y)
     {
         var width = weight.Columns;
-        Check.That(weight.Type == DType.F32 && x.Columns == y.Columns && x.Rows == y.Rows && x.Columns % width == 0);
+        Check.That(x.Columns == y.Columns && x.Rows == y.Rows && x.Columns % width == 0);
+        var groups = x.Columns / width;
         var args = new RmsNormArgs
         {
             X = CudaBuffer.Address(x, DType.F32),
@@ -39,13 +46,21 @@ internal sealed class RmsNorm(KernelSet kernels)
             XStride = x.RowStride,
             YStride = y.RowStride,
             Width = width,
-            Groups = x.Columns / width,
+            Groups = groups,
             Epsilon = epsilon,
+            Rows = x.Rows,
         };
-        stream.Launch(_kernel, Grid(x.Rows, x.Columns / width, width), args);
+        stream.Launch(IsByWarp(width) ? _warp : _block, Grid(x.Rows, groups, width), args);
     }
 
-    /// <summary>Whole warps, as many as the group has elements for.</summary>
-    public static LaunchGrid Grid(int rows, int groups, int width) =>
-        new(groups, rows, 1, Math.Min(ThreadsMax, (width + Warp - 1) / Warp * Warp));
+    public static bool IsByWarp(int width) => width <= HeadWidthMax;
+
+    /// <summary>By block: whole warps, as many as the group has elements for, up to eight.</summary>
+    public static LaunchGrid Grid(int rows, int groups, int width)
+    {
+        var all = checked(rows * groups);
+        return IsByWarp(width)
+            ? new((all + HeadsOfBlock - 1) / HeadsOfBlock, ThreadsMax)
+            : new(all, Math.Min(ThreadsMax, (width + Warp - 1) / Warp * Warp));
+    }
 }

@@ -1,0 +1,40 @@
+using LsglangSharp.GpuPrefill.Interop;
+using LsglangSharp.Runtime.Primitives;
+
+namespace LsglangSharp.GpuPrefill;
+
+/// <summary>
+/// Memory that holds something only within one operation, for all operations of one stream. It grows when an operation
+/// needs more than any before: run the largest step before a graph is captured and before serving.
+/// </summary>
+internal sealed class CudaScratch(CudaMemory memory) : IDisposable
+{
+    private CudaBuffer? _buffer;
+
+    /// <summary>Where it begins; valid until the next call of <see cref="Reserve"/>.</summary>
+    public nint Address => _buffer?.Start ?? 0;
+
+    public long Bytes => _buffer?.Bytes ?? 0;
+
+    /// <summary>Makes sure of so many bytes. What was there is lost when it grows.</summary>
+    public void Reserve(CudaStream stream, long bytes)
+    {
+        if (bytes <= Bytes)
+        {
+            return;
+        }
+
+        Check.That(!stream.IsCapturing);
+        if (_buffer is not null)
+        {
+            // Kernels that were enqueued before may still use it.
+            stream.Synchronize();
+            _buffer.Dispose();
+            _buffer = null;
+        }
+
+        _buffer = memory.AllocateBytes(bytes, "an operation's intermediate values");
+    }
+
+    public void Dispose() => _buffer?.Dispose();
+}
