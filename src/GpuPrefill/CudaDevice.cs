@@ -23,6 +23,7 @@ public sealed class CudaDevice : IDevice
         _context = new CudaContext(options.DeviceIndex);
         try
         {
+            Description = GpuDescription.Of(_context);
             _kernels = new KernelSet(_context);
             _stream = new CudaStream(_context, isUrgent: true);
             _memory = new CudaMemory(_context, _stream, options);
@@ -42,6 +43,9 @@ public sealed class CudaDevice : IDevice
     public DType ActivationType => DType.F32;
 
     public CudaDeviceOptions Options { get; }
+
+    /// <summary>The GPU when it was opened.</summary>
+    public GpuDescription Description { get; }
 
     public IDeviceMemory Memory => _memory;
 

@@ -13,6 +13,11 @@ internal sealed class KernelSet : IDisposable
     /// <summary>PTX ISA 8.3, which the Hopper texts are written in, came with CUDA 12.3.</summary>
     private const int HopperVersion = 12_030;
 
+    /// <summary>What to say of a build without kernels.</summary>
+    public const string NotBuilt =
+        "This build of lsglang has no GPU kernels, because clang++ 19 was missing when it was built: install clang-19 and "
+        + "build again, or use --device cpu.";
+
     private readonly CudaContext _context;
     private readonly List<CudaModule> _modules = [];
     private readonly Dictionary<string, (CudaModule Module, int ParameterBytes)> _kernels = [];
@@ -28,9 +33,7 @@ internal sealed class KernelSet : IDisposable
         var texts = Embedded(Family);
         if (texts.Count == 0)
         {
-            throw new ConfigurationException(
-                "This build of lsglang has no GPU kernels, because clang++ 19 was missing when it was built: install clang-19 and "
-                + "build again, or use --device cpu.");
+            throw new ConfigurationException(NotBuilt);
         }
 
         try
@@ -48,7 +51,8 @@ internal sealed class KernelSet : IDisposable
     }
 
     /// <summary>Whether this build has any.</summary>
-    public static bool IsBuilt => Embedded("sm_80").Count > 0;
+    public static bool IsBuilt =>
+        typeof(KernelSet).Assembly.GetManifestResourceNames().Any(name => name.StartsWith("ptx/", StringComparison.Ordinal));
 
     /// <summary>"sm_80" or "sm_90a": which of the embedded texts were taken.</summary>
     public string Family { get; }

@@ -132,6 +132,15 @@ public sealed class ProgramTests
     }
 
     [Fact(Timeout = 60_000)]
+    public async Task Doctor_says_why_there_is_no_GPU()
+    {
+        var (code, output) = await LsglangProcess.RunAsync(["doctor"], ("LSGLANG_CUDA_LIBRARY", "/no/such/libcuda.so"));
+
+        Assert.Equal(0, code);
+        Assert.Contains("GPUs          none. LSGLANG_CUDA_LIBRARY=/no/such/libcuda.so", output, StringComparison.Ordinal);
+    }
+
+    [Fact(Timeout = 60_000)]
     public async Task Describe_doctor_version_and_help_print_what_they_promise()
     {
         Assert.Contains("12,348,160", (await LsglangProcess.RunAsync(["describe"])).Output, StringComparison.Ordinal);

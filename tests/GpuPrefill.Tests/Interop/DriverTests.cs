@@ -111,6 +111,30 @@ public sealed class DriverTests
         Assert.False(failure.IsSticky);
     }
 
+    [SkippableTheory]
+    [InlineData("1", new[] { 1 }, new[] { 0 })]
+    [InlineData("0", new int[0], new int[0])]
+    public void All_GPUs_are_described(string peers, int[] first, int[] second)
+    {
+        using var machine = CudaOnCpu.With(
+            ("CUDA_ON_CPU_DEVICES", "2"), ("CUDA_ON_CPU_CC", "8.9"), ("CUDA_ON_CPU_MEMORY_MB", "512"), ("CUDA_ON_CPU_PEERS", peers));
+
+        var gpus = CudaGpus.Describe();
+
+        Assert.Null(CudaGpus.Complaint);
+        Assert.Equal([0, 1], gpus.Select(gpu => gpu.Index));
+        Assert.Equal([first, second], gpus.Select(gpu => gpu.Peers));
+        Assert.NotEqual(gpus[0].PciAddress, gpus[1].PciAddress);
+        Assert.All(gpus, gpu =>
+        {
+            Assert.Equal((8, 9), (gpu.Major, gpu.Minor));
+            Assert.Equal(512L << 20, gpu.BytesTotal);
+            Assert.InRange(gpu.BytesFree, 256L << 20, gpu.BytesTotal);
+            Assert.True(gpu.IsSupported);
+            Assert.NotEmpty(gpu.Name);
+        });
+    }
+
     private static string Complaint(CudaDeviceOptions options)
     {
         var failure = Assert.Throws<ConfigurationException>(() => new CudaDevice(options));

@@ -47,7 +47,7 @@ internal static class DoctorCommand
             $"{Units.Rate(rate)} on node {device.Description.Ranks[rank].Node}")));
         Row(screen, "decode bound", $"{Units.Rate(rates.Sum())} ÷ active bytes; Qwen3-30B-A3B in bf16 (6.1 GB a token): "
             + string.Create(CultureInfo.InvariantCulture, $"{rates.Sum() / 6.1e9:F1} tokens/s"));
-        Gpus(screen);
+        GpuReport.Write(screen, advice);
 
         Advise(advice, topology, device.Description, available);
         screen.WriteLine();
@@ -90,26 +90,6 @@ internal static class DoctorCommand
         }
     }
 
-    private static void Gpus(TextWriter screen)
-    {
-        const string Folder = "/proc/driver/nvidia";
-        if (!Directory.Exists(Path.Combine(Folder, "gpus")))
-        {
-            Row(screen, "GPUs", "none found (no NVIDIA driver is loaded); this version runs on the CPU");
-            return;
-        }
-
-        var version = File.Exists(Path.Combine(Folder, "version"))
-            ? File.ReadLines(Path.Combine(Folder, "version")).FirstOrDefault() ?? "" : "";
-        Row(screen, "GPU driver", version);
-        foreach (var gpu in Directory.EnumerateDirectories(Path.Combine(Folder, "gpus")).Order())
-        {
-            var model = File.ReadLines(Path.Combine(gpu, "information"))
-                .FirstOrDefault(line => line.StartsWith("Model:", StringComparison.Ordinal))?[6..].Trim() ?? Path.GetFileName(gpu);
-            Row(screen, "GPU", $"{model}; this version does not use it yet");
-        }
-    }
-
     internal static string ProcessorName() =>
         File.Exists("/proc/cpuinfo")
             ? File.ReadLines("/proc/cpuinfo")
@@ -123,5 +103,5 @@ internal static class DoctorCommand
 
     private static string Plural(int count) => count == 1 ? "" : "s";
 
-    private static void Row(TextWriter screen, string name, string value) => screen.WriteLine($"{name,-13} {value}");
+    internal static void Row(TextWriter screen, string name, string value) => screen.WriteLine($"{name,-13} {value}");
 }
