@@ -23,8 +23,9 @@ public sealed class PagedSequence(params ReadOnlySpan<int> tokens)
 /// <summary>
 /// A loaded checkpoint that runs steps over sequences without an engine: pages come from a shuffled list.
 /// </summary>
-public sealed class PagedModel
+public sealed class PagedModel : IDisposable
 {
+    private readonly ICollective? _collective;
     private readonly StepBatch _batch;
     private readonly Queue<int> _free;
     private readonly int _pageSize;
@@ -34,9 +35,9 @@ public sealed class PagedModel
     {
     }
 
-    /// <summary>Several devices that share every layer.</summary>
+    /// <summary>Several devices that share every layer, and what puts their parts together, for a step's sizes and the hidden size.</summary>
     public PagedModel(
-        IReadOnlyList<IDevice> devices, ICollective? collective, string folder, DType weights, DType cache, int pageSize,
+        IReadOnlyList<IDevice> devices, Func<StepSizes, int, ICollective>? collective, string folder, DType weights, DType cache, int pageSize,
         int tokensMax = 256)
     {
         // Enough for every test here: a few sequences of about a hundred tokens.
@@ -63,7 +64,8 @@ public sealed class PagedModel
         _free = new Queue<int>(order);
         _pageSize = pageSize;
         _batch = sizes.NewBatch();
-        Coordinator = new Coordinator(ranks, collective, sizes);
+        _collective = collective?.Invoke(sizes, model.Spec.Embedding.Hidden);
+        Coordinator = new Coordinator(ranks, _collective, sizes);
         Device = devices[0];
     }
 
@@ -72,6 +74,12 @@ public sealed class PagedModel
     public IDevice Device { get; }
 
     public Coordinator Coordinator { get; }
+
+    public void Dispose()
+    {
+        Coordinator.Dispose();
+        (_collective as IDisposable)?.Dispose();
+    }
 
     /// <summary>
     /// Runs the next tokens of each sequence in one step. Returns the logits of all of them, in that order.

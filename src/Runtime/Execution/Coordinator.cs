@@ -65,7 +65,7 @@ public sealed class Coordinator : IForward, IDisposable
     /// <param name="progress">Told how many of how many are recorded.</param>
     public void Record(IReadOnlyList<int> sizes, Action<int, int>? progress = null)
     {
-        if (_ranks.Length > 1 || _ranks[0].Device.Recorder is not { } recorder)
+        if (_ranks.Any(rank => rank.Device.Recorder is null))
         {
             return;
         }
@@ -78,10 +78,18 @@ public sealed class Coordinator : IForward, IDisposable
         {
             var shape = StepShape.Padded(rows, _contextLengthMax);
             // Once as it will be, on rows that do nothing: what operations set up when they are first used is there then.
-            _ranks[0].Send(nothing, shape);
+            foreach (var rank in _ranks)
+            {
+                rank.Send(nothing, shape);
+            }
+
             Enqueue(shape);
-            _ranks[0].Device.Finish();
-            recordings.Add(Recorded(recorder, shape));
+            foreach (var rank in _ranks)
+            {
+                rank.Device.Finish();
+            }
+
+            recordings.Add(Recorded(shape));
             progress?.Invoke(recordings.Count, wanted.Length);
         }
 
@@ -104,6 +112,7 @@ public sealed class Coordinator : IForward, IDisposable
             }
 
             var logits = _ranks[0].Logits(batch.LogitRowCount);
+            _collective?.Verify();
             _hybrid?.ThrowIfFaulty();
             return logits;
         }
@@ -129,17 +138,22 @@ public sealed class Coordinator : IForward, IDisposable
 
     private void Replay(in StepRecordings.Entry entry, StepBatch batch)
     {
-        _ranks[0].Send(batch, StepShape.Padded(entry.Rows, _contextLengthMax));
+        var shape = StepShape.Padded(entry.Rows, _contextLengthMax);
+        foreach (var rank in _ranks)
+        {
+            rank.Send(batch, shape);
+        }
+
         entry.Recording.Replay();
         _hybrid?.ServeStep(batch.TokenCount);
     }
 
-    private IRecording Recorded(IRecorder recorder, StepShape shape)
+    private IRecording Recorded(StepShape shape)
     {
         _hybrid?.IsRecording = true;
         try
         {
-            return recorder.Record(() => Enqueue(shape));
+            return JointRecording.Of([.. _ranks.Select(rank => rank.Device.Recorder!)], () => Enqueue(shape));
         }
         finally
         {

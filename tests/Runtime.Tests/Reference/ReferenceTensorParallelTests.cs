@@ -1,4 +1,5 @@
 using LsglangSharp.Conformance;
+using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Reference;
 using Xunit.Abstractions;
@@ -7,6 +8,6 @@ namespace LsglangSharp.Runtime.Tests.Reference;
 
 public sealed class ReferenceTensorParallelTests(ITestOutputHelper output) : TensorParallelGoldens(output)
 {
-    protected override (IReadOnlyList<IDevice> Devices, ICollective Collective) NewDevices(int ranks) =>
-        ([.. Enumerable.Range(0, ranks).Select(_ => new ReferenceDevice())], new ReferenceCollective());
+    protected override (IReadOnlyList<IDevice> Devices, Func<StepSizes, int, ICollective> Collective) NewDevices(int ranks) =>
+        ([.. Enumerable.Range(0, ranks).Select(_ => new ReferenceDevice())], (_, _) => new ReferenceCollective());
 }
