@@ -18,11 +18,23 @@ bool may_start(const World& w, const Stream& s) {
     return !s.is_wedged && (w.options.timing != Timing::lazy || s.is_closing || s.started < s.demanded);
 }
 
+// A kernel may wait for what another stream's does: what is awaited for so long needs the others, too.
+constexpr auto kPatience = std::chrono::milliseconds(50);
+
+void wait_done(World& w, Lock& lock, const Signal& signal) {
+    const auto is_over = [&] { return signal.is_done || w.is_abandoned; };
+    demand(w, signal);
+    if (w.options.timing == Timing::lazy) {
+        while (!w.done.wait_for(lock.lock, kPatience, is_over)) demand_all(w);
+    } else {
+        w.done.wait(lock.lock, is_over);
+    }
+}
+
 // Waits for what the item has to wait for; false if the world ended meanwhile.
 bool await(World& w, Lock& lock, const Item& item) {
     for (const SignalPtr& signal : item.waits) {
-        demand(w, *signal);
-        w.done.wait(lock.lock, [&] { return signal->is_done || w.is_abandoned; });
+        wait_done(w, lock, *signal);
         if (w.is_abandoned) return false;
     }
     return true;
@@ -131,8 +143,7 @@ void demand_all(World& w) {
 
 void wait_for(World& w, Lock& lock, const SignalPtr& signal) {
     if (signal == nullptr) return;
-    demand(w, *signal);
-    w.done.wait(lock.lock, [&] { return signal->is_done || w.is_abandoned; });
+    wait_done(w, lock, *signal);
     join(host_clock(w.hazards), signal->clock);
     edge_to(signal.get());
 }

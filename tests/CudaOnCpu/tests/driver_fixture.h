@@ -10,6 +10,12 @@
 
 #include "cuda_api.h"
 
+// Field for field that of driver_kernels.cu.
+struct StreamArgs {
+    CUdeviceptr to = 0, from = 0, flag = 0;
+    unsigned count = 0, value = 0;
+};
+
 struct RmsNormArgs {
     CUdeviceptr x, weight, y;
     long long x_stride, y_stride;
@@ -31,6 +37,37 @@ inline constexpr const char* kPtx = R"(
 	.shared .align 4 .b8 _ZZ8rms_normE7partial[32];
 	ret;
 }
+.visible .entry stream_add(
+	.param .align 8 .b8 stream_add_param_0[32]
+)
+.maxntid 256, 1, 1
+{ ret; }
+.visible .entry stream_wait_add(
+	.param .align 8 .b8 stream_wait_add_param_0[32]
+)
+.maxntid 256, 1, 1
+{ ret; }
+.visible .entry stream_add_raise(
+	.param .align 8 .b8 stream_add_raise_param_0[32]
+)
+.maxntid 256, 1, 1
+{ ret; }
+.visible .entry stream_past_end(
+	.param .align 8 .b8 stream_past_end_param_0[32]
+)
+.maxntid 256, 1, 1
+{ ret; }
+.visible .entry stream_into_slack(
+	.param .align 8 .b8 stream_into_slack_param_0[32]
+)
+.maxntid 256, 1, 1
+{ ret; }
+.extern .shared .align 1024 .b8 dynamic_shared_memory[];
+.visible .entry stream_shared(
+	.param .align 8 .b8 stream_shared_param_0[32]
+)
+.maxntid 256, 1, 1
+{ ret; }
 .visible .entry not_in_the_build(
 	.param .u64 not_in_the_build_param_0
 )
@@ -48,12 +85,21 @@ protected:
         ASSERT_EQ(cuInit(0), CUDA_SUCCESS);
         ASSERT_EQ(cuDevicePrimaryCtxRetain(&context_, 0), CUDA_SUCCESS);
         ASSERT_EQ(cuCtxSetCurrent(context_), CUDA_SUCCESS);
+        ASSERT_NE(module_of(context_), nullptr);
         ASSERT_EQ(cuStreamCreateWithPriority(&stream_, CU_STREAM_NON_BLOCKING, 0), CUDA_SUCCESS);
     }
 
     void TearDown() override {
         for (const auto& [name, value] : names_) cuda_on_cpu_set(name.c_str(), nullptr);
         cuda_on_cpu_restart();
+    }
+
+    // Loaded once: a capture forbids it.
+    static CUmodule module_of(CUcontext current) {
+        static std::map<CUcontext, CUmodule> loaded;
+        CUmodule& module = loaded[current];
+        if (module == nullptr) EXPECT_EQ(cuModuleLoadDataEx(&module, kPtx, 0, nullptr, nullptr), CUDA_SUCCESS);
+        return module;
     }
 
     CUcontext context() const { return context_; }
@@ -97,6 +143,27 @@ protected:
         EXPECT_EQ(cuModuleLoadDataEx(&module, ptx, 0, nullptr, nullptr), CUDA_SUCCESS);
         EXPECT_EQ(cuModuleGetFunction(&function, module, name), CUDA_SUCCESS);
         return function;
+    }
+
+    static CUresult try_launch(const char* kernel, CUstream on, const StreamArgs& args, unsigned blocks = 1, unsigned threads = 64,
+                               unsigned shared_bytes = 0) {
+        CUcontext current;
+        EXPECT_EQ(cuCtxGetCurrent(&current), CUDA_SUCCESS);
+        CUfunction found = nullptr;
+        EXPECT_EQ(cuModuleGetFunction(&found, module_of(current), kernel), CUDA_SUCCESS);
+        StreamArgs own = args;
+        void* parameters[] = {&own};
+        return cuLaunchKernel(found, blocks, 1, 1, threads, 1, 1, shared_bytes, on, parameters, nullptr);
+    }
+
+    static void launch(const char* kernel, CUstream on, const StreamArgs& args) {
+        ASSERT_EQ(try_launch(kernel, on, args), CUDA_SUCCESS) << kernel;
+    }
+
+    std::vector<unsigned> download(CUdeviceptr from, std::size_t count) {
+        std::vector<unsigned> values(count);
+        EXPECT_EQ(cuMemcpyDtoHAsync_v2(values.data(), from, count * 4, stream_), CUDA_SUCCESS);
+        return values;
     }
 
     static CUresult try_norm(CUfunction norm, CUstream on, CUdeviceptr x, CUdeviceptr weight, CUdeviceptr y, unsigned rows,
