@@ -78,6 +78,7 @@ public abstract class DeviceOpsConformance : DeviceConformance
         foreach (var type in Types)
         {
             Linear(type, rows, 64, 40, bias: false, accumulate: false);
+            Linear(type, rows, 64, 40, bias: true, accumulate: false, isAligned: true);
         }
     }
 
@@ -97,6 +98,54 @@ public abstract class DeviceOpsConformance : DeviceConformance
             Linear(type, 1, inputs, outputs, bias: true, accumulate: false);
             Linear(type, 6, inputs, outputs, bias: true, accumulate: true);
             Linear(type, 40, inputs, outputs, bias: false, accumulate: true);
+        }
+    }
+
+    /// <summary>Rows and columns around what kernels for one token, a few and many take at a time.</summary>
+    [Theory]
+    [InlineData(1, 2056, 300)]
+    [InlineData(1, 520, 540)]
+    [InlineData(3, 1032, 9)]
+    [InlineData(7, 264, 50)]
+    [InlineData(16, 1096, 33)]
+    [InlineData(29, 72, 17)]
+    [InlineData(66, 136, 130)]
+    [InlineData(130, 40, 260)]
+    public void Linear_multiplies_aligned_rows(int rows, int inputs, int outputs)
+    {
+        foreach (var type in Types)
+        {
+            Linear(type, rows, inputs, outputs, bias: true, accumulate: true, isAligned: true);
+        }
+    }
+
+    /// <summary>Larger than f16 can hold, and smaller than what it holds at full precision.</summary>
+    [Theory]
+    [InlineData(1e6f)]
+    [InlineData(1e30f)]
+    [InlineData(1e-9f)]
+    public void Linear_takes_activations_of_any_size(float magnitude)
+    {
+        foreach (var type in Types)
+        {
+            foreach (var rows in new[] { 1, 9, 40 })
+            {
+                var w = RandomMatrix(type, 24, 64);
+                var x = new PaddedTensor(Device, rows, 64, (row, _) => row % 2 == 0 ? Uniform() * magnitude : Uniform());
+                var y = Zeros(rows, 24);
+
+                Device.Ops.Linear(x, w, null, y);
+
+                var (from, to) = (x.Read(), y.Read());
+                for (var t = 0; t < rows; t++)
+                {
+                    for (var i = 0; i < 24; i++)
+                    {
+                        Dot(64, c => new(from[t, c], 0), c => w[i, c], ActivationRounding(type))
+                            .Holds(to[t, i], $"{type}, {rows} rows, row {t}, column {i}");
+                    }
+                }
+            }
         }
     }
 
@@ -187,6 +236,7 @@ public abstract class DeviceOpsConformance : DeviceConformance
         foreach (var type in Types)
         {
             GatedMlp(type, rows, 24, 40);
+            GatedMlp(type, rows, 64, 72, isAligned: true);
         }
     }
 
@@ -288,10 +338,10 @@ public abstract class DeviceOpsConformance : DeviceConformance
         }
     }
 
-    private void Linear(DType type, int rows, int inputs, int outputs, bool bias, bool accumulate)
+    private void Linear(DType type, int rows, int inputs, int outputs, bool bias, bool accumulate, bool isAligned = false)
     {
         var w = RandomMatrix(type, outputs, inputs);
-        var x = Random(rows, inputs, left: 3, right: 6);
+        var x = isAligned ? Random(rows, inputs, left: 4, right: 8) : Random(rows, inputs, left: 3, right: 6);
         var y = Random(rows, outputs, left: 1, right: 9);
         var b = bias ? Random(1, outputs) : null;
         var (from, before, offset) = (x.Read(), y.Read(), b?.Read());
@@ -311,11 +361,11 @@ public abstract class DeviceOpsConformance : DeviceConformance
         }
     }
 
-    private void GatedMlp(DType type, int rows, int hidden, int intermediate)
+    private void GatedMlp(DType type, int rows, int hidden, int intermediate, bool isAligned = false)
     {
         var (gate, up) = (RandomMatrix(type, intermediate, hidden), RandomMatrix(type, intermediate, hidden));
         var down = RandomMatrix(type, hidden, intermediate);
-        var x = Random(rows, hidden, left: 2);
+        var x = Random(rows, hidden, left: isAligned ? 4 : 2);
         var y = Random(rows, hidden, right: 3);
         var (from, before) = (x.Read(), y.Read());
 

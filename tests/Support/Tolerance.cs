@@ -26,6 +26,11 @@ public static class Tolerance
     };
 
     /// <summary>
+    /// Largest relative error of a number as the sum of two of the type, the second being what rounding the first left.
+    /// </summary>
+    public static double TwoTerms(DType type) => Rounding(type) * Rounding(type);
+
+    /// <summary>
     /// Relative to the sum of absolute products: the worst error of a float32 dot product in any order. Each term
     /// passes at most
     /// <paramref name="length"/> roundings, and two more on its way out.

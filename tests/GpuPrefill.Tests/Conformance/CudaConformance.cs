@@ -1,6 +1,7 @@
 using LsglangSharp.Conformance;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Support;
 using Xunit.Abstractions;
 
 namespace LsglangSharp.GpuPrefill.Tests.Conformance;
@@ -42,6 +43,6 @@ public sealed class CudaEngineGoldenTests : EngineGoldens
 
 internal static class CudaRounding
 {
-    /// <summary>An activation is the sum of two numbers of eight significant bits where it meets weights of 16.</summary>
-    public static double Of(DType weights) => weights == DType.F32 ? 0 : Math.Pow(2, -16);
+    /// <summary>On tensor cores an activation is the sum of two numbers of the weights' type.</summary>
+    public static double Of(DType weights) => weights == DType.F32 ? 0 : Tolerance.TwoTerms(weights);
 }
