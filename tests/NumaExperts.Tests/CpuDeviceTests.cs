@@ -1,5 +1,6 @@
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Support;
 
 namespace LsglangSharp.NumaExperts.Tests;
 

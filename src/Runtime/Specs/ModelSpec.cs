@@ -47,7 +47,10 @@ public sealed record Embedding(string Name, int Vocabulary, int Hidden) : Part(N
 /// <summary>y = x / rms(x) * weight, over the last <paramref name="Width"/> elements.</summary>
 public sealed record RmsNorm(string Name, int Width, float Epsilon) : Part(Name)
 {
-    public TensorSpec Weight => new($"{Name}.weight", [Width]);
+    /// <summary>The checkpoint holds the weight less 1; the 1 is added when it is loaded.</summary>
+    public bool ZeroCentred { get; init; }
+
+    public TensorSpec Weight => new($"{Name}.weight", [Width]) { Added = ZeroCentred ? 1 : 0 };
 
     public override IEnumerable<TensorSpec> Tensors => [Weight];
 }

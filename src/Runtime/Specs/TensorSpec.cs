@@ -24,6 +24,9 @@ public sealed record TensorSpec(string Name, ImmutableArray<long> Shape, Residen
     /// <summary>The tensor that this is a part of, and where in it; null for a whole tensor.</summary>
     public TensorPart? Part { get; init; }
 
+    /// <summary>Added to each element of a vector when it is loaded.</summary>
+    public float Added { get; init; }
+
     /// <summary>1 for a vector.</summary>
     public long Rows => ElementCount / Columns;
 

@@ -8,7 +8,7 @@ namespace LsglangSharp.Runtime.Weights;
 
 /// <summary>
 /// Seeded random weights for any model (--load-format dummy). Matrices are uniform with a deviation of about 1 /
-/// sqrt(columns), so that activations keep their size; norms are near 1, biases near 0. An element depends on the seed,
+/// sqrt(columns), so that activations keep their size; norms are near 1 when loaded, biases near 0. An element depends on the seed,
 /// the tensor's name and its position alone, and every element type holds it exactly.
 /// </summary>
 public sealed class DummyWeights(ulong seed) : IWeightSource
@@ -86,7 +86,7 @@ public sealed class DummyWeights(ulong seed) : IWeightSource
 
             return tensor.Name.EndsWith(".bias", StringComparison.Ordinal)
                 ? Symmetric(1f / 64)
-                : new Distribution(0x0f, 1f / 128, 1 - (8f / 128));
+                : new Distribution(0x0f, 1f / 128, 1 - tensor.Added - (8f / 128));
         }
 
         /// <summary>The odd multiples of width / 256 in ±width.</summary>

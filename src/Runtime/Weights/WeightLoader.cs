@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
 
@@ -111,12 +112,22 @@ public static class WeightLoader
                 {
                     next.MoveNext();
                     var length = (int)tensor.ElementCount * DType.F32.Bytes();
-                    next.Current.Read(0, (int)tensor.Rows, DType.F32, bytes.AsSpan(offset, length));
+                    var elements = bytes.AsSpan(offset, length);
+                    next.Current.Read(0, (int)tensor.Rows, DType.F32, elements);
+                    Add(tensor.Added, MemoryMarshal.Cast<byte, float>(elements));
                     offset += length;
                 }
 
                 plan.Upload(vector, bytes);
                 _bytesDone += bytes.Length;
+            }
+        }
+
+        private static void Add(float added, Span<float> elements)
+        {
+            for (var i = 0; added != 0 && i < elements.Length; i++)
+            {
+                elements[i] += added;
             }
         }
 

@@ -105,6 +105,22 @@ public sealed class WeightLoaderTests
         Assert.Equal(expected.Select(matrix => matrix.Data), matrices.Select(matrix => matrix.Data));
     }
 
+    [Fact]
+    public void Norms_stored_around_zero_are_loaded_around_one()
+    {
+        var plain = new RmsNorm("a", 9, 1e-6f);
+        var centred = plain with { ZeroCentred = true };
+        var memory = new PlainMemory();
+        var plan = new WeightPlan(memory);
+        var (expected, joined) = (plan.Vector(plain.Weight), plan.Vector(centred.Weight, new TensorSpec("b.bias", [5])));
+
+        WeightLoader.Load(plan, new DummyWeights(7), new LoadOptions());
+
+        Assert.Equal(memory.Read<float>(expected).ToArray(), memory.Read<float>(joined)[..9].ToArray());
+        Assert.All(memory.Read<float>(expected).ToArray(), weight => Assert.InRange(weight, 0.9f, 1.1f));
+        Assert.All(memory.Read<float>(joined)[9..].ToArray(), bias => Assert.InRange(bias, -0.02f, 0.02f));
+    }
+
     internal static ModelSpec Tiny() => Architectures.Describe(HfConfig.Parse("""
         {
           "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 34, "intermediate_size": 51, "moe_intermediate_size": 13,
