@@ -4,6 +4,10 @@
 
 using f32 = float;
 
+// The lane's place in fragments: g = lane / 4, q = lane % 4.
+DEVICE u32 fragment_row() { return lane() / 4; }
+DEVICE u32 fragment_column() { return lane() % 4; }
+
 // How a register of two 16-bit elements is read and made, and which tensor-core product takes it.
 template <typename W>
 struct Pairs;

@@ -8,10 +8,6 @@
 #pragma once
 #include "elements.cuh"
 
-// The lane's place in fragments: g = lane / 4, q = lane % 4.
-DEVICE u32 fragment_row() { return lane() / 4; }
-DEVICE u32 fragment_column() { return lane() % 4; }
-
 // sum[n] += the fragment of rows x tokens 8n ... 8n + 7: elements (row g, tokens 2q, 2q + 1), then (row g + 8, the
 // same). upper, lower: weight rows g and g + 8 of the sixteen; x[n]: row 8n + g of the activations, times scale[n] (a
 // power of two; used for f16 only). All 16-byte aligned; length a multiple of 8. Rows that are not wanted: any that can be read.

@@ -1,0 +1,6 @@
+// Attention of several query rows a sequence over a cache of fp8: attention_prefill.cuh.
+#include "attention_prefill.cuh"
+
+ATTENTION_PREFILL(fp8, 64)
+ATTENTION_PREFILL(fp8, 128)
+ATTENTION_PREFILL(fp8, 256)
