@@ -12,6 +12,8 @@ internal sealed class CudaOps(CudaDevice device) : IDeviceOps
     private readonly Rows _rows = new(device.Kernels);
     private readonly Rotary _rotary = new(device.Kernels);
     private readonly Linear _linear = new(device, new Rows(device.Kernels));
+    private readonly WriteKv _writeKv = new(device.Kernels);
+    private readonly PagedAttention _attention = new(device);
 
     public void Embed(WeightMatrix table, Tensor ids, Tensor y) => _rows.Embed(device.Stream, table, ids, y);
 
@@ -27,10 +29,11 @@ internal sealed class CudaOps(CudaDevice device) : IDeviceOps
     public void Rotate(Tensor x, int headDim, Tensor cosSin, bool interleaved) =>
         _rotary.Rotate(device.Stream, x, headDim, cosSin, interleaved);
 
-    public void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots) => throw Missing(nameof(WriteKv));
+    public void WriteKv(Tensor k, Tensor v, KvLayer cache, Tensor slots) =>
+        _writeKv.Launch(device.Stream, k, v, cache, slots);
 
     public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y) =>
-        throw Missing(nameof(Attention));
+        _attention.Launch(device.Stream, q, cache, batch, rule, y);
 
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y) =>
         _linear.GatedMlp(device.Stream, x, gate, up, down, y);

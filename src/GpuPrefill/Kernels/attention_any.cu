@@ -1,8 +1,8 @@
 // y = softmax(scale q k') v over pages, in float32 throughout: for caches of float32, which goldens are compared through,
 // and for head sizes, groups and alignments that the tensor-core kernels do not take (head_dim up to 512).
 //
-// A block (chunk, key head and up to eight of the query heads that share it, query row); a sequence with several rows is
-// not cut into chunks. 32 keys at a time lie in shared memory as float32: a warp scores two heads, a lane a key; then a
+// A block (query row, key head and up to eight of the query heads that share it, share of chunks); a sequence with several
+// rows is not cut into chunks. 32 keys at a time lie in shared memory as float32: a warp scores two heads, a lane a key; then a
 // thread adds the weighted values of every 128th dimension, of all heads. Bound by float32 arithmetic for groups and
 // by shared memory: 4 bytes a product of scores. Mirrors ReferenceAttention; checked by AttentionConformance.
 #include "attention.cuh"
@@ -29,7 +29,7 @@ DEVICE void attend(const AttentionArgs& args) {
     const u32 passes = divide_up(args.group, kHeads);
     const u32 kv_head = block_y() / passes, head_in_group = block_y() % passes * kHeads;
     const u32 heads = min_of(kHeads, args.group - head_in_group), head = kv_head * args.group + head_in_group;
-    const u32 row = block_z();
+    const u32 row = block_x(), share = block_z();
 
     // The sequence that owns the row: the last one that starts at or before it.
     u32 index = 0, beyond = args.sequences;
@@ -40,14 +40,14 @@ DEVICE void attend(const AttentionArgs& args) {
     const Sequence sequence = sequence_of(args, index);
     if (row < sequence.first_row || row >= sequence.first_row + sequence.rows) return;
     if (sequence.length == 0) {
-        if (block_x() == 0) store_zeros(args, row, head, heads);
+        if (share == 0) store_zeros(args, row, head, heads);
         return;
     }
     const bool is_cut = sequence.rows == 1;
     const u32 position = sequence.length - sequence.rows + (row - sequence.first_row);
     const u32 first = first_key(args, position);
     const Chunks chunks = is_cut ? chunks_of(args, sequence.length) : Chunks{first, first, position + 1, 1};
-    if (block_x() >= chunks.count) return;
+    if (share >= chunks.count) return;
 
     const u32 stride = args.head_dim + 1;  // so that lanes, each a key, meet all banks
     float* const queries = reinterpret_cast<float*>(shared);
@@ -55,7 +55,7 @@ DEVICE void attend(const AttentionArgs& args) {
     const float* const q = args.q + row * args.q_stride + u64{head} * args.head_dim;
     for (u32 i = thread_x(); i < kHeads * args.head_dim; i += kThreads) queries[i] = i < heads * args.head_dim ? q[i] : 0.0f;
 
-    for (u32 chunk = block_x(); chunk < chunks.count; chunk += blocks_x()) {
+    for (u32 chunk = share; chunk < chunks.count; chunk += blocks_z()) {
         const u32 start = chunks.start + chunk * chunks.tokens;
         const u32 from = max_of(first, start), to = min_of(position + 1, start + chunks.tokens);
         float values[kHeads][kDimensions] = {};

@@ -181,7 +181,7 @@ struct Device {
         const Shape& shape = problem.shape;
         const u32 shared = (8 * shape.head_dim + 32 * (shape.head_dim + 1)) * 4;
         const std::string what = launch(std::string("attention_any_") + Type<T>::name,
-                                        {shares, shape.kv_heads * divide_up(shape.group, 8), problem.rows, 128, shared}, schedule);
+                                        {problem.rows, shape.kv_heads * divide_up(shape.group, 8), shares, 128, shared}, schedule);
         return what.empty() ? combine(schedule) : what;
     }
 

@@ -19,7 +19,11 @@ public sealed class CudaAttentionTests : AttentionConformance, IDisposable
 {
     protected override IDevice Device { get; } = new CudaDevice(new CudaDeviceOptions());
 
+    protected override IReadOnlyList<DType> CacheTypes => [.. Types, DType.F8E4M3];
+
     public void Dispose() => Device.Dispose();
+
+    protected override double ActivationRounding(DType weights) => CudaRounding.Of(weights);
 }
 
 public sealed class CudaExpertsTests : ExpertsConformance, IDisposable
