@@ -94,7 +94,7 @@ public sealed class AttentionShapeTests
     [Fact]
     public void Arguments_lie_where_the_kernels_read_them()
     {
-        Assert.Equal(152, Marshal.SizeOf<AttentionArgs>());
+        Assert.Equal(144, Marshal.SizeOf<AttentionArgs>());
         Assert.Equal(80, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.QStride)).ToInt32());
         Assert.Equal(104, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.Sequences)).ToInt32());
         Assert.Equal(136, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.ScoreScale)).ToInt32());
