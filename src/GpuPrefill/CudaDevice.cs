@@ -6,12 +6,13 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.GpuPrefill;
 
 /// <summary>One GPU: everything of a model, or what a hybrid leaves to it.</summary>
-public sealed class CudaDevice : IDevice
+public sealed class CudaDevice : IDevice, IMailboxDevice
 {
     private readonly CudaContext _context;
     private readonly CudaStream _stream;
     private readonly KernelSet _kernels;
     private readonly CudaMemory _memory;
+    private readonly List<CudaMailbox> _mailboxes = [];
 
     /// <summary>
     /// Opens the device and compiles its kernels. Throws <see cref="ConfigurationException"/> where there is no such device,
@@ -30,6 +31,7 @@ public sealed class CudaDevice : IDevice
             Scratch = new CudaScratch(_memory);
             Ops = new CudaOps(this);
             Experts = new CudaExperts(this);
+            Recorder = new CudaRecorder(this);
         }
         catch
         {
@@ -52,6 +54,8 @@ public sealed class CudaDevice : IDevice
     public IDeviceOps Ops { get; }
 
     public IExperts Experts { get; }
+
+    public IRecorder Recorder { get; }
 
     /// <summary>Bytes of device memory that tensors and weights have taken.</summary>
     public long BytesAllocated => _memory.BytesAllocated;
@@ -98,14 +102,30 @@ public sealed class CudaDevice : IDevice
     public static long ScratchBytes(int tokens, int intermediate, DType weights) =>
         Linear.ScratchBytes(tokens, intermediate, weights);
 
+    public IMailbox NewMailbox(MailboxShape shape, MailboxOptions options)
+    {
+        var mailbox = new CudaMailbox(this, shape, options);
+        _mailboxes.Add(mailbox);
+        return mailbox;
+    }
+
+    public void Finish() => _stream.Synchronize(Options.PatienceMax);
+
     public void Dispose()
     {
         // What kernels still use is not freed; and each may be missing when the constructor failed on the way.
         _context.Drain();
         (Experts as IDisposable)?.Dispose();
+        while (_mailboxes.Count > 0)
+        {
+            _mailboxes[^1].Dispose();
+        }
+
         _memory?.Dispose();
         _stream?.Dispose();
         _kernels?.Dispose();
         _context.Dispose();
     }
+
+    internal void Forget(CudaMailbox mailbox) => _mailboxes.Remove(mailbox);
 }

@@ -15,6 +15,9 @@ public sealed record CudaDeviceOptions
     /// <summary>The most bytes of device memory for tensors and weights. Null: what the device has.</summary>
     public long? MemoryLimit { get; init; }
 
+    /// <summary>How long the device may take for what a step waits for; then it counts as lost.</summary>
+    public TimeSpan PatienceMax { get; init; } = TimeSpan.FromSeconds(120);
+
     /// <summary>The most page-locked host memory for weights on their way to the device.</summary>
     public long StagingBytes { get; init; } = 128L << 20;
 }

@@ -14,6 +14,7 @@ internal sealed class CudaMemory : IDeviceMemory, IDisposable
     private readonly CudaContext _context;
     private readonly CudaStream _stream;
     private readonly long _bytesMax;
+    private readonly TimeSpan _patience;
     private readonly HashSet<CudaBuffer> _owned = [];
     private readonly Lock _uploading = new();
     private readonly UploadRing _ring;
@@ -24,6 +25,7 @@ internal sealed class CudaMemory : IDeviceMemory, IDisposable
         _context = context;
         _stream = stream;
         _bytesMax = options.MemoryLimit ?? long.MaxValue;
+        _patience = options.PatienceMax;
         Staging = new WeightStaging(context, options.StagingBytes);
         _ring = new UploadRing(context, stream);
     }
@@ -112,7 +114,7 @@ internal sealed class CudaMemory : IDeviceMemory, IDisposable
 
         ReserveReads(bytes);
         _stream.CopyToHost(_readBack!.Address, CudaBuffer.Address(source), bytes);
-        _stream.Synchronize();
+        _stream.Synchronize(_patience);
         return new ReadOnlySpan<T>((void*)_readBack.Address, (int)(bytes / sizeof(T)));
     }
 

@@ -8,8 +8,9 @@ namespace LsglangSharp.Runtime;
 
 /// <summary>
 /// Runs requests on a model. One thread owns all state and runs step after step; everything else talks to it through a
-/// queue of messages and reads answers from streams of their own. A fault in a step ends everything: live requests get
-/// 503, and so does whoever comes later, until somebody starts the server again.
+/// queue of messages and reads answers from streams of their own. A fault that the device survives ends the requests of the
+/// step with 500. Any other ends everything: live requests get 503, and so does whoever comes later, until somebody starts
+/// the server again.
 /// </summary>
 public sealed class Engine : IEngine, IDisposable
 {
@@ -17,6 +18,8 @@ public sealed class Engine : IEngine, IDisposable
     private static readonly GenerationFinish.Aborted _clientLeft = new("The client has left.", 499);
     private static readonly GenerationFinish.Aborted _shuttingDown = new("The server is shutting down.", 503);
     private static readonly GenerationFinish.Aborted _queueFull = new("The request queue is full.", 503);
+
+    private static readonly TimeSpan _timeBetweenLooks = TimeSpan.FromSeconds(1);
 
     private readonly EngineLimits _limits;
     private readonly EngineOptions _options;
@@ -28,12 +31,15 @@ public sealed class Engine : IEngine, IDisposable
     private readonly AutoResetEvent _wake = new(false);
     private readonly Throughput _throughput = new();
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _deviceLost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Timer? _watch;
     private readonly Thread _thread;
     private int _liveCount;
     private int _isParked;
     private volatile bool _isDraining;
     private volatile bool _isDisposed;
     private volatile bool _hasEnded;
+    private volatile bool _isHung;
     private volatile string? _fault;
     private long _stepStarted;
 
@@ -66,6 +72,7 @@ public sealed class Engine : IEngine, IDisposable
             PrefillTokensMax = limits.Steps.PrefillTokensMax,
             EosTokens = [.. eosTokens],
         };
+        _watch = options.IsHangFatal ? new Timer(_ => Watch(), null, _timeBetweenLooks, _timeBetweenLooks) : null;
         _thread = new Thread(Run) { Name = "engine", IsBackground = true };
         _thread.Start();
     }
@@ -77,6 +84,12 @@ public sealed class Engine : IEngine, IDisposable
         Flush,
         Stop,
     }
+
+    /// <summary>
+    /// Completes, with the reason, when a device is lost, or when a step hangs and that is fatal. Whoever runs the process ends
+    /// it then, without taking anything down: a device that hangs lets nobody wait for it.
+    /// </summary>
+    public Task<string> DeviceLost => _deviceLost.Task;
 
     public EngineFacts Facts { get; }
 
@@ -208,15 +221,19 @@ public sealed class Engine : IEngine, IDisposable
         await _drained.Task.ConfigureAwait(false);
     }
 
-    /// <summary>Ends all requests and the step thread, after the step that is running.</summary>
+    /// <summary>Ends all requests and the step thread, after the step that is running unless that hangs.</summary>
     public void Dispose()
     {
         if (!_isDisposed)
         {
             _isDisposed = true;
             Post(new Message(MessageKind.Stop));
-            _thread.Join();
-            _wake.Dispose();
+            _watch?.Dispose();
+            if (!_isHung)
+            {
+                _thread.Join();
+                _wake.Dispose();
+            }
         }
     }
 
@@ -236,6 +253,24 @@ public sealed class Engine : IEngine, IDisposable
             : null;
     }
 
+    /// <summary>From a thread of its own, because the step's may be stuck in a driver.</summary>
+    private void Watch()
+    {
+        if (!_isHung && Hang() is { } hang)
+        {
+            _isHung = true;
+            _fault = hang;
+            var reason = new GenerationFinish.Aborted($"The engine hangs: {hang}", 503);
+            Trace.TraceError($"The engine hangs: {hang}");
+            foreach (var live in _live.Values)
+            {
+                live.Stream.End(reason);
+            }
+
+            _deviceLost.TrySetResult(hang);
+        }
+    }
+
     private void Post(Message message)
     {
         _inbox.Enqueue(message);
@@ -248,13 +283,14 @@ public sealed class Engine : IEngine, IDisposable
     private void Run()
     {
         GenerationFinish.Aborted reason;
+        string? lost = null;
         try
         {
             while (Handle())
             {
                 Volatile.Write(ref _stepStarted, Stopwatch.GetTimestamp());
                 var generated = _loop.Counters.GeneratedTokens;
-                var stepped = _loop.Step();
+                var stepped = Step();
                 Volatile.Write(ref _stepStarted, 0);
                 if (stepped)
                 {
@@ -268,6 +304,12 @@ public sealed class Engine : IEngine, IDisposable
 
             reason = _shuttingDown;
         }
+        catch (DeviceFaultException fault)
+        {
+            _fault = lost = fault.Message;
+            reason = new GenerationFinish.Aborted($"The device has failed: {_fault}", 503);
+            Trace.TraceError($"The device has failed: {fault}");
+        }
         catch (Exception exception)
         {
             _fault = $"{exception.GetType().Name}: {exception.Message}";
@@ -276,6 +318,25 @@ public sealed class Engine : IEngine, IDisposable
         }
 
         EndAll(reason);
+        if (lost is not null)
+        {
+            _deviceLost.TrySetResult(lost);
+        }
+    }
+
+    /// <summary>Runs a step. A fault that the device survives ends the requests of the step, and nothing else.</summary>
+    private bool Step()
+    {
+        try
+        {
+            return _loop.Step();
+        }
+        catch (DeviceFaultException fault) when (!fault.IsFatal)
+        {
+            Trace.TraceError($"A step has failed: {fault}");
+            _loop.Fail(new GenerationFinish.Aborted($"The step that computed this request has failed: {fault.Message}", 500));
+            return true;
+        }
     }
 
     /// <summary>Does what the messages say; false for the end.</summary>

@@ -56,6 +56,11 @@ public sealed record EngineOptions
     /// <summary>Seconds that one step may take before the engine counts as hung; 0 for any time.</summary>
     public double StepSecondsMax { get; init; } = 300;
 
+    /// <summary>
+    /// A step that counts as hung ends the engine: for devices whose work can neither be looked into nor ended.
+    /// </summary>
+    public bool IsHangFatal { get; init; }
+
     /// <summary>Throws if a value is out of its range or two do not go together.</summary>
     public void Validate()
     {

@@ -276,6 +276,12 @@ typedef struct lk_mailbox_slot {
     float* y;               /* [rows, hidden] */
 } lk_mailbox_slot;
 
+/* What a done flag says beside 0. */
+enum {
+    LK_MAILBOX_ANSWER = 1,
+    LK_MAILBOX_NO_ANSWER = 2, /* y stays as it is: the fault word has the reason */
+};
+
 /* Whoever gives up says so here, and nobody waits any longer. Zero while all is well. */
 typedef uint32_t lk_mailbox_fault;
 enum {
@@ -303,8 +309,8 @@ typedef struct lk_mailbox_request {
 /*
  * Serves `count` requests in their order, each as soon as its flag is up: y = lk_moe of the first `rows` rows. Waits at
  * most timeout_micros for each, spinning as the pool does. `out_served` says how many were answered, also on failure.
- * On failure the fault word is set (unless the client has set it) and every done flag is up, so that the client never
- * waits; flags and fault word then stay as they are until both sides are at rest and somebody clears them.
+ * On failure the fault word is set (unless the client has set it) and every done flag says that no answer will come, so
+ * that the client never waits; flags and fault word then stay as they are until both sides are at rest and somebody clears them.
  */
 LK_API lk_status lk_mailbox_serve(lk_device* device, const lk_mailbox* mailbox, const lk_mailbox_request* requests,
                                   int32_t count, int32_t rows, int64_t timeout_micros, int32_t* out_served);

@@ -29,7 +29,7 @@ std::atomic_ref<std::uint32_t> word(std::uint32_t* address) { return std::atomic
 void answer(const lk_mailbox_slot& slot) noexcept {
     // Lowered first: once the client sees the answer it may ask again.
     word(slot.request).store(0, std::memory_order_relaxed);
-    word(slot.done).store(1, std::memory_order_release);
+    word(slot.done).store(LK_MAILBOX_ANSWER, std::memory_order_release);
 }
 
 std::string at(const lk_mailbox_request& request, std::int32_t index) {
@@ -102,7 +102,9 @@ void check_requests(const lk_mailbox& mailbox, const lk_mailbox_request* request
 void give_up(const lk_mailbox& mailbox, lk_mailbox_fault fault) noexcept {
     std::uint32_t none = 0;
     word(mailbox.fault).compare_exchange_strong(none, fault, std::memory_order_acq_rel);
-    for (std::int32_t i = 0; i < mailbox.slots; ++i) word(mailbox.slot[i].done).store(1, std::memory_order_release);
+    for (std::int32_t i = 0; i < mailbox.slots; ++i) {
+        word(mailbox.slot[i].done).store(LK_MAILBOX_NO_ANSWER, std::memory_order_release);
+    }
 }
 
 }  // namespace

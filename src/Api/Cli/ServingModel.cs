@@ -61,6 +61,9 @@ internal sealed class ServingModel : IDisposable
 
     public IEngine Engine => _engine;
 
+    /// <summary>Completes with the reason when a device can serve no more.</summary>
+    public Task<string> DeviceLost => _engine.DeviceLost;
+
     public ServedModel Served { get; }
 
     public ModelCounts Counts { get; }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using LsglangSharp.GpuPrefill.Launch;
 using LsglangSharp.Runtime.Primitives;
 
@@ -6,6 +7,9 @@ namespace LsglangSharp.GpuPrefill.Interop;
 /// <summary>A queue of a device: what it is given runs in order, beside the host and other streams.</summary>
 internal sealed unsafe class CudaStream : IDisposable
 {
+    // Rounds of pausing, about ten microseconds, after which the core is offered to others.
+    private const int PauseMax = 1024;
+
     private nint _handle;
 
     /// <param name="context">The device.</param>
@@ -134,6 +138,39 @@ internal sealed unsafe class CudaStream : IDisposable
     {
         Context.Bind();
         CudaException.ThrowIfFailed(CudaDriver.StreamSynchronize(Handle), "waiting for a stream");
+    }
+
+    /// <summary>
+    /// The same for so long at most. Throws <see cref="DeviceLostException"/> when the device has not come to an end by then: a
+    /// driver's own wait would never return.
+    /// </summary>
+    public void Synchronize(TimeSpan most)
+    {
+        var start = Stopwatch.GetTimestamp();
+        for (var pause = 8; !IsDone; pause = Math.Min(2 * pause, PauseMax))
+        {
+            if (pause < PauseMax)
+            {
+                Thread.SpinWait(pause);
+                continue;
+            }
+
+            Thread.Yield();
+            if (Stopwatch.GetElapsedTime(start) > most)
+            {
+                throw new DeviceLostException(
+                    $"GPU {Context.Index} has not finished what it was given {most.TotalSeconds:0.#} seconds ago: it hangs, or is lost.");
+            }
+        }
+    }
+
+    /// <summary>What is enqueued from now on runs when the word, in memory that the device sees, has reached the value.</summary>
+    public void WaitForWord(nint deviceAddress, uint value)
+    {
+        const uint ReachedOrPassed = 0;
+        Context.Bind();
+        CudaException.ThrowIfFailed(
+            CudaDriver.StreamWaitValue(Handle, deviceAddress, value, ReachedOrPassed), "making a stream wait for a word");
     }
 
     /// <summary>

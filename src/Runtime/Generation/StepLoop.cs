@@ -57,6 +57,18 @@ internal sealed class StepLoop
         return true;
     }
 
+    /// <summary>
+    /// The step that was planned has not been computed: its requests end. What earlier steps have computed stays in the
+    /// cache; the pages of this one are free again, because they never came to count.
+    /// </summary>
+    public void Fail(GenerationFinish.Aborted reason)
+    {
+        foreach (var sequence in Scheduler.Scheduled.ToArray())
+        {
+            Abort((LiveRequest)sequence.Owner!, reason);
+        }
+    }
+
     private void Receive(LiveRequest request, ReadOnlySpan<float> logits)
     {
         var sequence = request.Sequence;

@@ -19,6 +19,9 @@ internal sealed class PagedForward(int vocabulary, int slots, int pageSize) : IF
     /// <summary>Changes the logits of each step.</summary>
     public Action<StepBatch, float[]>? Spoil { get; set; }
 
+    /// <summary>A machine that fails in a step: what the step stores is garbage then.</summary>
+    public Func<StepBatch, Exception?>? Fail { get; set; }
+
     public int Steps { get; private set; }
 
     public long Tokens { get; private set; }
@@ -31,6 +34,16 @@ internal sealed class PagedForward(int vocabulary, int slots, int pageSize) : IF
         for (var row = 0; row < batch.TokenCount; row++)
         {
             _cache[batch.Slots[row]] = Key(batch.Tokens[row], batch.Positions[row]);
+        }
+
+        if (Fail?.Invoke(batch) is { } fault)
+        {
+            foreach (var slot in batch.Slots.AsSpan(0, batch.TokenCount))
+            {
+                _cache[slot] = ~_cache[slot];
+            }
+
+            throw fault;
         }
 
         if (_logits.Length < batch.LogitRowCount * vocabulary)

@@ -8,6 +8,8 @@ namespace LsglangSharp.Api.Cli.Commands;
 /// <summary>lsglang serve: loads a model and serves it until it is told to stop.</summary>
 internal static class ServeCommand
 {
+    private static readonly TimeSpan _leaveLimit = TimeSpan.FromSeconds(3);
+
     public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
         var settings = ServeSettings.Parse(arguments);
@@ -24,8 +26,36 @@ internal static class ServeCommand
         model.Describe(Console.Error);
         await using var server = LsglangServer.Build(
             model.ServerOptions with { Log = line => Tell(log, line) }, model.Engine, model.Served);
-        await LsglangServer.RunAsync(server, address => Announce(address, settings, model, log, clock.Elapsed)).ConfigureAwait(false);
+        var serving = LsglangServer.RunAsync(server, address => Announce(address, settings, model, log, clock.Elapsed));
+        if (await Task.WhenAny(serving, model.DeviceLost).ConfigureAwait(false) != serving)
+        {
+            Tell(log, $"error: {await model.DeviceLost.ConfigureAwait(false)} The server ends; all requests were told.");
+            await Leave(server).ConfigureAwait(false);
+        }
+
+        await serving.ConfigureAwait(false);
         return 0;
+    }
+
+    /// <summary>
+    /// Sends what readers are still to get and ends the process, whatever a driver may think of it: nothing is taken down,
+    /// because that would wait for a device that is not there.
+    /// </summary>
+    private static async Task Leave(WebApplication server)
+    {
+        using var limit = new CancellationTokenSource(_leaveLimit);
+        try
+        {
+            await server.StopAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // Whoever reads that slowly gets no more.
+        }
+
+        // The driver's own clean-up at the end of the process may hang as well.
+        using var insist = new Timer(_ => Process.GetCurrentProcess().Kill(), null, _leaveLimit, Timeout.InfiniteTimeSpan);
+        Environment.Exit(1);
     }
 
     private static void Announce(string address, ServeSettings settings, ServingModel model, LogFile log, TimeSpan elapsed)
