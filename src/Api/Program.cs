@@ -1,4 +1,5 @@
 using LsglangSharp.Api.Cli;
+using LsglangSharp.GpuPrefill.Interop;
 using LsglangSharp.Runtime.Primitives;
 
 try
@@ -9,6 +10,11 @@ catch (ConfigurationException fault)
 {
     Console.Error.WriteLine($"lsglang: {fault.Message}");
     return 2;
+}
+catch (CudaException fault)
+{
+    Console.Error.WriteLine($"lsglang: {fault.Message}");
+    return 71;
 }
 catch (Exception fault)
 {

@@ -60,6 +60,9 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
     /// <summary>Bytes of device memory that tensors and weights have taken.</summary>
     public long BytesAllocated => _memory.BytesAllocated;
 
+    /// <summary>Bytes of page-locked RAM that copies to the device and back go through now.</summary>
+    public long PinnedBytes => _memory.PinnedBytes;
+
     internal CudaContext Context => _context;
 
     internal KernelSet Kernels => _kernels;
@@ -77,6 +80,9 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
             return _stream;
         }
     }
+
+    /// <summary>What <see cref="PinnedBytes"/> will be after <see cref="FinishLoading"/>.</summary>
+    public static long PinnedBytesFor(long readBytesMax) => UploadRing.Bytes + readBytesMax;
 
     /// <summary>
     /// Gives the page-locked memory back that weights came through, and takes what reads of up to

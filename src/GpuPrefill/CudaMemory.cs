@@ -35,6 +35,8 @@ internal sealed class CudaMemory : IDeviceMemory, IDisposable
     /// <summary>Bytes of device memory in use by tensors and weights, as they were asked for.</summary>
     public long BytesAllocated { get; private set; }
 
+    public long PinnedBytes => Staging.Bytes + UploadRing.Bytes + (_readBack?.Bytes ?? 0);
+
     public long BytesFree => Math.Max(0, Math.Min(_context.Memory.Free, _bytesMax - BytesAllocated));
 
     public Tensor Allocate(DType type, int rows, int columns)

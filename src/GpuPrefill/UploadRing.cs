@@ -10,6 +10,7 @@ internal sealed class UploadRing : IDisposable
 {
     public const int SegmentCount = 8;
     public const int SegmentBytes = 512 << 10;
+    public const long Bytes = (long)SegmentCount * SegmentBytes;
 
     // Every copy starts where the copy engines like it.
     private const int Alignment = 256;
@@ -25,7 +26,7 @@ internal sealed class UploadRing : IDisposable
     public UploadRing(CudaContext context, CudaStream stream)
     {
         _stream = stream;
-        _memory = new PinnedMemory(context, (long)SegmentCount * SegmentBytes);
+        _memory = new PinnedMemory(context, Bytes);
         for (var i = 0; i < SegmentCount; i++)
         {
             _read[i] = new CudaEvent(context);

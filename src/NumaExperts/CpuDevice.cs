@@ -35,6 +35,9 @@ public sealed class CpuDevice : IDevice
     /// <summary>The same experts for another device, which asks through a mailbox.</summary>
     public IMailboxExperts MailboxExperts { get; }
 
+    /// <summary>Bytes of RAM that tensors and weights have taken, the kernels' own buffers apart.</summary>
+    public long BytesAllocated => _memory.BytesAllocated;
+
     /// <summary>What was chosen: instruction set, threads, ranks; and what this machine denies.</summary>
     public DeviceDescription Description { get; }
 

@@ -10,25 +10,22 @@ internal sealed class CpuMemory(DeviceHandle device) : IDeviceMemory, IDisposabl
 {
     private readonly List<SafeHandle> _owned = [];
 
-    public long BytesFree
-    {
-        get
-        {
-            LkException.ThrowIfFailed(LkMoe.MemoryAvailable(out var bytes));
-            return (long)Math.Min(bytes, long.MaxValue);
-        }
-    }
+    /// <summary>Bytes of tensors and weights, as they were asked for.</summary>
+    public long BytesAllocated { get; private set; }
+
+    public long BytesFree => HostMemory.BytesFree;
 
     public Tensor Allocate(DType type, int rows, int columns)
     {
         Check.That(rows >= 0 && columns >= 0);
         var bytes = (long)rows * columns * type.Bytes();
-        var buffer = new CpuBuffer(Own(BufferHandle.Create(device, bytes)), bytes);
+        var buffer = new CpuBuffer(Own(BufferHandle.Create(device, bytes), bytes), bytes);
         return new Tensor(buffer, 0, type, rows, columns, columns);
     }
 
     public WeightMatrix AllocateMatrix(DType type, int rows, int columns) =>
-        new CpuMatrix(Own(MatrixHandle.Create(device, type, rows, columns)), type, rows, columns);
+        new CpuMatrix(
+            Own(MatrixHandle.Create(device, type, rows, columns), (long)rows * columns * type.Bytes()), type, rows, columns);
 
     public CpuExpertBank AllocateExperts(DType type, int experts, int topK, int hidden, int intermediate)
     {
@@ -40,7 +37,8 @@ internal sealed class CpuMemory(DeviceHandle device) : IDeviceMemory, IDisposabl
             Hidden = hidden,
             Intermediate = intermediate,
         };
-        return new CpuExpertBank(Own(ExpertsHandle.Create(device, config)), type, experts, hidden, intermediate);
+        var bytes = 3L * experts * hidden * intermediate * type.Bytes();
+        return new CpuExpertBank(Own(ExpertsHandle.Create(device, config), bytes), type, experts, hidden, intermediate);
     }
 
     public unsafe void Upload<T>(ReadOnlySpan<T> source, Tensor target)
@@ -79,12 +77,13 @@ internal sealed class CpuMemory(DeviceHandle device) : IDeviceMemory, IDisposabl
         return new Span<byte>((void*)CpuBuffer.Address(target), bytes);
     }
 
-    private THandle Own<THandle>(THandle handle)
+    private THandle Own<THandle>(THandle handle, long bytes)
         where THandle : SafeHandle
     {
         lock (_owned)
         {
             _owned.Add(handle);
+            BytesAllocated += bytes;
         }
 
         return handle;

@@ -96,7 +96,7 @@ public static class Planner
             Footprints =
             [
                 .. Enumerable.Range(0, ranks).Select(rank => FootprintCount.Of(
-                    request.Spec, request.Weights, request.Cache, sizes, new Shard(rank, ranks), threads)),
+                    request.Spec, request.Weights, request.Cache, sizes, new Shard(rank, ranks), request.Experts, threads)),
             ],
             Experts = request.Experts,
             HostWorkspaceBytes = request.Costs.HostWorkspace(sizes),

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using LsglangSharp.Api.Cli.Commands;
+using LsglangSharp.GpuPrefill;
 using LsglangSharp.NumaExperts;
 using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
@@ -12,11 +13,17 @@ internal static class Hardware
     /// <summary>What a CUDA context takes of a GPU before anything else does.</summary>
     private const long ContextBytes = 512L << 20;
 
-    /// <summary>RAM and nodes as the CPU device uses them.</summary>
-    public static Machine Of(CpuDevice cpu, ImmutableArray<Gpu> gpus) => new(
-        cpu.Memory.BytesFree,
-        [.. cpu.Description.Ranks.Select(rank => new NumaNode(rank.Node, rank.Threads, NodeMemory.BytesFree(rank.Node)))],
-        gpus);
+    /// <summary>The RAM, the nodes as the CPU device uses them, if there is one, and the GPUs that are open.</summary>
+    public static Machine Of(CpuDevice? cpu, IEnumerable<CudaDevice> gpus) => new(
+        HostMemory.BytesFree,
+        [
+            .. (cpu?.Description.Ranks ?? []).Select(rank =>
+                new NumaNode(rank.Node, rank.Threads, HostMemory.BytesFreeOn(rank.Node))),
+        ],
+        [
+            .. gpus.Select(gpu => new Gpu(
+                gpu.Options.DeviceIndex, gpu.Description.Name, gpu.Description.BytesTotal, gpu.Memory.BytesFree)),
+        ]);
 
     /// <summary>The machine with what the operator assumes instead of what is here.</summary>
     public static Machine Assume(Machine here, PlanOptions options, DeviceFlags flags)

@@ -46,6 +46,27 @@ internal sealed class LoadDisplay(TextWriter screen) : IProgress<LoadProgress>
         }
     }
 
+    /// <summary>So many of so many steps are recorded.</summary>
+    public void Recorded(int done, int all)
+    {
+        if (done == 1)
+        {
+            _clock.Restart();
+        }
+
+        if (_isTerminal)
+        {
+            var full = BarColumns * done / all;
+            screen.Write($"\r  recording [{new string('#', full)}{new string('.', BarColumns - full)}] {done} of {all} steps \x1b[K");
+        }
+
+        if (done == all)
+        {
+            screen.Write(_isTerminal ? "\r\x1b[K" : "");
+            screen.WriteLine($"  graphs      {all} steps recorded in {_clock.Elapsed.TotalSeconds:F1} s");
+        }
+    }
+
     /// <summary>Says what was loaded and how fast.</summary>
     public void Finish(long bytes)
     {

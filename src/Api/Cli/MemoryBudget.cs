@@ -60,7 +60,6 @@ internal static class MemoryBudget
         var options = EngineOptions(settings);
         var rows = usesGpus
             ? settings.Device.GraphBuckets(machine.Gpus.Min(gpu => gpu.BytesTotal), options.RunningRequestsMax) : [];
-        var threads = Math.Max(1, machine.Nodes.Sum(node => node.Threads));
         var plan = Planner.Plan(new PlanRequest
         {
             Spec = spec,
@@ -68,10 +67,7 @@ internal static class MemoryBudget
             Cache = cache,
             Options = options,
             Machine = machine,
-            Costs = new DeviceCosts
-            {
-                HostWorkspace = sizes => CpuWorkspace.Bytes(spec, sizes.TokensMax, threads, wholeModel: !usesGpus),
-            },
+            Costs = DeviceCostsOf.Model(spec, experts, machine),
             Experts = experts,
             StaticFraction = settings.MemFractionStatic,
             CacheBytes = environment.KvCacheBytes,

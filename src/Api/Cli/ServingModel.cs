@@ -6,6 +6,7 @@ using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Generation;
 using LsglangSharp.Runtime.Layers;
 using LsglangSharp.Runtime.Models;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Scheduling;
 using LsglangSharp.Runtime.Text;
@@ -25,6 +26,7 @@ internal sealed class ServingModel : IDisposable
     private readonly Engine _engine;
     private readonly Tokenizer? _tokenizer;
     private readonly ServingBudget _budget;
+    private readonly Coordinator _coordinator;
 
     private ServingModel(
         ModelFolder folder, ServeSettings settings, EnvironmentVariables environment, ServingDevices devices, Tokenizer? tokenizer,
@@ -36,9 +38,9 @@ internal sealed class ServingModel : IDisposable
         _tokenizer = tokenizer;
         Counts = ModelCounts.Of(folder.Spec);
         _budget = MemoryBudget.Make(folder, settings, environment, devices.Machine);
-        var forward = Bind(environment, display);
+        _coordinator = Bind(environment, display);
         _engine = new Engine(
-            new AttachedForward(forward, devices),
+            new AttachedForward(_coordinator, devices),
             _budget.Plan.Limits,
             MemoryBudget.EngineOptions(settings),
             folder.EosTokenIds,
@@ -69,6 +71,12 @@ internal sealed class ServingModel : IDisposable
     public ModelCounts Counts { get; }
 
     public DType WeightType => _budget.WeightType;
+
+    /// <summary>What was decided to go where.</summary>
+    public MemoryPlan Plan => _budget.Plan.Memory;
+
+    /// <summary>What is there now, in bytes: on each GPU, in RAM beside the CPUs' workspace, page-locked.</summary>
+    public (IReadOnlyList<long> Gpus, long Host, long Pinned) Allocated => _devices.Allocated;
 
     public ServerOptions ServerOptions
     {
@@ -172,25 +180,39 @@ internal sealed class ServingModel : IDisposable
     public void Dispose()
     {
         _engine.Dispose();
+        _coordinator.Dispose();
         _devices.Dispose();
     }
 
     private Coordinator Bind(EnvironmentVariables environment, LoadDisplay display)
     {
-        var (limits, sizes) = (_budget.Plan.Limits, _budget.Plan.Sizes);
-        var device = _devices.Ranks[0];
-        var plan = new WeightPlan(device.Memory);
-        var cache = new KvCacheMemory(device.Memory, _budget.CacheType, limits.KvPages, limits.PageSize);
-        var bound = Binding.Bind(_folder.Spec, device, WeightType, plan, cache.Allocate);
+        var (spec, limits, sizes) = (_folder.Spec, _budget.Plan.Limits, _budget.Plan.Sizes);
+        var hybrid = _devices.HostExperts(spec, _budget.Experts, sizes);
+        var plans = _devices.Ranks.Select(device => new WeightPlan(device.Memory)).ToArray();
+        var ranks = _devices.Ranks.Select((device, rank) =>
+        {
+            var cache = new KvCacheMemory(device.Memory, _budget.CacheType, limits.KvPages, limits.PageSize);
+            var bound = Binding.Bind(
+                spec, device, WeightType, plans[rank], cache.Allocate, new Shard(rank, plans.Length),
+                layer => _budget.Experts.IsOnDevice(layer) ? device.Experts : hybrid!);
+            return (bound, device);
+        }).ToArray();
         using var checkpoint = _settings.LoadFormat == "dummy" ? null : Checkpoint.Open(_folder.Path);
         IWeightSource source = checkpoint is null ? new DummyWeights((ulong)(_settings.RandomSeed ?? 0)) : checkpoint;
-        WeightLoader.Load(plan, source, new LoadOptions
+        WeightLoader.Load(plans, source, new LoadOptions
         {
             Threads = environment.LoaderThreads ?? Environment.ProcessorCount,
             Progress = display,
         });
-        display.Finish(plan.Bytes);
-        return new Coordinator(bound, device, sizes);
+        display.Finish(plans.Sum(plan => plan.Bytes));
+        var coordinator = new Coordinator(ranks, _devices.Collective(sizes, spec.Embedding.Hidden), sizes, hybrid);
+        _devices.FinishLoading(DeviceCostsOf.ReadBytes(spec, sizes));
+        if (!_budget.GraphRows.IsEmpty)
+        {
+            coordinator.Record(_budget.GraphRows, display.Recorded);
+        }
+
+        return coordinator;
     }
 
     private static Tokenizer OpenTokenizer(ServeSettings settings, ModelFolder folder)

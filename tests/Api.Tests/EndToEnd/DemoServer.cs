@@ -20,7 +20,7 @@ public sealed class DemoServer : IAsyncLifetime
     public async Task InitializeAsync()
     {
         _model = ServingModel.Load(
-            ServeSettings.Parse(["--port", "0", "--max-total-tokens", "65536", "--enable-cache-report"]),
+            ServeSettings.Parse(["--device", "cpu", "--port", "0", "--max-total-tokens", "65536", "--enable-cache-report"]),
             EnvironmentVariables.Read(new Dictionary<string, string>()),
             new LoadDisplay(TextWriter.Null));
         _app = LsglangServer.Build(_model.ServerOptions with { Log = _ => { } }, _model.Engine, _model.Served);

@@ -3,6 +3,8 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
 
+using LsglangSharp.Api.Tests.Placement;
+
 namespace LsglangSharp.Api.Tests.EndToEnd;
 
 /// <summary>lsglang as a process of its own, as a user starts it.</summary>
@@ -27,6 +29,8 @@ public sealed partial class LsglangProcess : IDisposable
             start.ArgumentList.Add(argument);
         }
 
+        // The double of the CUDA driver is for those who name it.
+        start.Environment.Remove(Placements.Variable);
         start.Environment["LSGLANG_LOG_DIR"] = Path.Combine(Path.GetTempPath(), "lsglang-test-logs");
         foreach (var (name, value) in environment)
         {

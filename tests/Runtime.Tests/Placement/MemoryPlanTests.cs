@@ -30,7 +30,11 @@ public sealed class MemoryPlanTests
     {
         Spec = spec,
         Machine = new Machine(bytesFree, [], []),
-        Footprints = [FootprintCount.Of(spec, DType.BF16, DType.BF16, new StepSizes(10, 2, 256, 3), Shard.Whole, [1])],
+        Footprints =
+        [
+            FootprintCount.Of(
+                spec, DType.BF16, DType.BF16, new StepSizes(10, 2, 256, 3), Shard.Whole, ExpertPlacement.AllOnDevice, [1]),
+        ],
         HostWorkspaceBytes = 4096,
         PageSize = 16,
         ContextLength = 4096,

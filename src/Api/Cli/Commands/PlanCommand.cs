@@ -17,9 +17,11 @@ internal static class PlanCommand
         var environment = EnvironmentVariables.Read();
         var folder = ServingModel.Open(settings);
         ServingBudget budget;
+        string? whyNoGpu;
         try
         {
-            budget = MemoryBudget.Make(folder, settings, environment, MachineFor(options, settings.Device, environment));
+            (var machine, whyNoGpu) = MachineFor(options, settings.Device, environment);
+            budget = MemoryBudget.Make(folder, settings, environment, machine);
         }
         catch (ConfigurationException fault)
         {
@@ -38,6 +40,11 @@ internal static class PlanCommand
             + $"{Units.Parameters(counts.Total)} parameters, {Units.Parameters(counts.Active)} active, "
             + $"{budget.WeightType.ToString().ToLowerInvariant()}; {budget.Placement}");
         Console.WriteLine();
+        if (whyNoGpu is not null)
+        {
+            Console.WriteLine($"device      cpu. {whyNoGpu}");
+        }
+
         var warnings = settings.Warnings.Concat(environment.Warnings).Concat(budget.Warnings);
         foreach (var line in PlanTable.Lines(budget).Concat(warnings.Select(warning => $"warning     {warning}")))
         {
@@ -47,11 +54,11 @@ internal static class PlanCommand
         return Task.FromResult(0);
     }
 
-    private static Machine MachineFor(PlanOptions options, DeviceFlags flags, EnvironmentVariables environment)
+    private static (Machine Machine, string? WhyNoGpu) MachineFor(PlanOptions options, DeviceFlags flags, EnvironmentVariables environment)
     {
         // Assumed GPUs need no driver; only the CPUs are looked at then.
         using var devices = ServingDevices.Open(
             options.Gpus is null ? flags : new DeviceFlags { Kind = DeviceKind.Cpu }, environment);
-        return Hardware.Assume(devices.Machine, options, flags);
+        return (Hardware.Assume(devices.Machine, options, flags), devices.WhyNoGpu);
     }
 }
