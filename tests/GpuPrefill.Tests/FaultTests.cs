@@ -45,7 +45,7 @@ public sealed class FaultTests
 
         var failure = Assert.Throws<CudaException>(() => Normed(device));
 
-        Assert.EndsWith("while launching the kernel rms_norm", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("while launching the kernel rms_norm", failure.Message, StringComparison.Ordinal);
         Assert.False(failure.IsSticky);
         Assert.Equal(1, Normed(device), 1e-5);
     }

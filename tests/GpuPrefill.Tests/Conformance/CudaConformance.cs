@@ -2,7 +2,6 @@ using LsglangSharp.Conformance;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Support;
-using Xunit.Abstractions;
 
 namespace LsglangSharp.GpuPrefill.Tests.Conformance;
 
@@ -33,16 +32,6 @@ public sealed class CudaExpertsTests : ExpertsConformance, IDisposable
     public void Dispose() => Device.Dispose();
 
     protected override double ActivationRounding(DType weights) => CudaRounding.Of(weights);
-}
-
-public sealed class CudaGoldenTests(ITestOutputHelper output) : GoldenModels(output)
-{
-    protected override IDevice NewDevice() => new CudaDevice(new CudaDeviceOptions());
-}
-
-public sealed class CudaEngineGoldenTests : EngineGoldens
-{
-    protected override IDevice NewDevice() => new CudaDevice(new CudaDeviceOptions());
 }
 
 internal static class CudaRounding

@@ -66,24 +66,15 @@ public sealed class KernelSetTests
     }
 
     [Theory]
-    [InlineData(nameof(RmsNormArgs.X), 0)]
-    [InlineData(nameof(RmsNormArgs.Weight), 8)]
-    [InlineData(nameof(RmsNormArgs.Y), 16)]
-    [InlineData(nameof(RmsNormArgs.XStride), 24)]
-    [InlineData(nameof(RmsNormArgs.YStride), 32)]
-    [InlineData(nameof(RmsNormArgs.Width), 40)]
-    [InlineData(nameof(RmsNormArgs.Groups), 44)]
-    [InlineData(nameof(RmsNormArgs.Epsilon), 48)]
-    public void Arguments_lie_where_the_kernel_reads_them(string field, int offset) =>
-        Assert.Equal(offset, Marshal.OffsetOf<RmsNormArgs>(field).ToInt32());
-
-    [Theory]
-    [InlineData(1, 1, 2048, 1, 1, 256)]
-    [InlineData(7, 32, 128, 32, 7, 128)]
-    [InlineData(3, 4, 33, 4, 3, 64)]
-    [InlineData(3, 4, 5, 4, 3, 32)]
-    public void A_norm_is_a_block_a_group_in_whole_warps(int rows, int groups, int width, int x, int y, int threads) =>
-        Assert.Equal(new LaunchGrid(x, y, 1, threads), RmsNorm.Grid(rows, groups, width));
+    [InlineData(1, 1, 2048, 1, 256)]
+    [InlineData(7, 1, 1000, 7, 256)]
+    [InlineData(7, 1, 513, 7, 256)]
+    [InlineData(9, 1, 512, 2, 256)]
+    [InlineData(7, 32, 128, 28, 256)]
+    [InlineData(3, 4, 33, 2, 256)]
+    [InlineData(0, 4, 33, 0, 256)]
+    public void A_norm_is_a_warp_a_head_or_a_block_a_row(int rows, int groups, int width, int blocks, int threads) =>
+        Assert.Equal(new LaunchGrid(blocks, threads), RmsNorm.Grid(rows, groups, width));
 
     private static IEnumerable<string> Embedded(string family) => KernelSet.Embedded(family).Select(text => text.Name);
 
