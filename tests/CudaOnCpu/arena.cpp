@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <new>
 #include <shared_mutex>
 
 #include "weak.h"
@@ -26,15 +27,40 @@ struct Arena {
 
 // Never destroyed: threads of the driver may outlive static objects.
 Arena& arena() {
-    static Arena* const only = new Arena;
+    alignas(Arena) static unsigned char memory[sizeof(Arena)];
+    static Arena* const only = ::new (memory) Arena;
     return *only;
 }
+
+constinit thread_local bool is_busy = false;
+
+// Locks the arena, and says that the thread is in it: its allocations may come back here (tests/heap_in_arena.cpp).
+template <typename Lock>
+class Entry {
+public:
+    Entry() : was_(is_busy) {
+        is_busy = true;
+        lock_ = Lock(arena().mutex);
+    }
+    ~Entry() {
+        lock_.unlock();
+        is_busy = was_;
+    }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+private:
+    bool was_;
+    Lock lock_;
+};
+using ReadEntry = Entry<std::shared_lock<std::shared_mutex>>;
+using WriteEntry = Entry<std::unique_lock<std::shared_mutex>>;
 
 std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
 
 void add(void* begin, std::size_t bytes, MemoryKind kind, const std::string& label) {
     Arena& a = arena();
-    const std::lock_guard lock(a.mutex);
+    const WriteEntry entry;
     Range range{number(begin), bytes, kind, label};
     if (kind == MemoryKind::device && a.tracks_writes && bytes != 0) {
         void* const written = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -82,7 +108,7 @@ void arena_add_mapped(void* device_view, void* host_view, std::size_t bytes, con
 void arena_remove(void* begin) {
     Arena& a = arena();
     weak_remove(begin);
-    const std::lock_guard lock(a.mutex);
+    const WriteEntry entry;
     const auto found = a.ranges.find(number(begin));
     if (found == a.ranges.end()) return;
     ++a.generation;
@@ -91,12 +117,12 @@ void arena_remove(void* begin) {
 }
 
 void arena_written(const void* begin, std::size_t bytes) {
-    const std::shared_lock lock(arena().mutex);
+    const ReadEntry entry;
     with_record(begin, bytes, [](unsigned char* record, std::size_t count) { std::memset(record, 1, count); });
 }
 
 void arena_copied(const void* target, const void* source, std::size_t bytes) {
-    const std::shared_lock lock(arena().mutex);
+    const ReadEntry entry;
     with_record(target, bytes, [&](unsigned char* to, std::size_t count) {
         std::memset(to, 1, count);
         with_record(source, count, [&](const unsigned char* from, std::size_t known) { std::memmove(to, from, known); });
@@ -104,7 +130,7 @@ void arena_copied(const void* target, const void* source, std::size_t bytes) {
 }
 
 bool arena_find(const void* address, Range& range, bool near) {
-    const std::shared_lock lock(arena().mutex);
+    const ReadEntry entry;
     const auto found = around(number(address));
     if (found == arena().ranges.end() || (!near && !holds(found->second, number(address)))) return false;
     range = found->second;
@@ -120,10 +146,12 @@ std::string arena_describe(const void* address) {
     return std::to_string(range.begin - at) + " bytes before " + range.label;
 }
 
+bool arena_is_busy() { return is_busy; }
+
 std::uint64_t arena_generation() { return arena().generation.load(std::memory_order_acquire); }
 
 void arena_track_writes() {
-    const std::lock_guard lock(arena().mutex);
+    const WriteEntry entry;
     arena().tracks_writes = true;
 }
 

@@ -54,6 +54,9 @@ std::uint64_t arena_generation();
 // CUDA_ON_CPU_MEMORY=weak, in the checked build.
 bool arena_is_weak();
 
+// Whether the calling thread is in one of these functions.
+bool arena_is_busy();
+
 // From now on, ranges of device memory know which of their bytes were written.
 void arena_track_writes();
 

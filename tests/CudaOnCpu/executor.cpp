@@ -62,7 +62,9 @@ bool release_warp(Fiber* lanes, std::uint32_t warp) {
         if (lanes[l].state == State::left) words_of(warp, 0)[l] = words_of(warp, 1)[l] = Words::absent();
         else lanes[l].state = State::runnable;
     }
-    if (observer != nullptr && meeting == Meeting::barrier) observer->warp_ordered(warp);
+    if (observer == nullptr) return true;
+    if (meeting == Meeting::barrier) observer->warp_ordered(warp);
+    else observer->warp_met(warp);
     return true;
 }
 
@@ -89,13 +91,14 @@ void prepare_block() {
     std::memset(executor->dynamic_begin(), kPoison, executor->dynamic_bytes);
     executor->variables.clear();
     executor->static_bytes = 0;
+    executor->static_begin = executor->dynamic_begin() - kSharedGap;
     for (Barrier& barrier : executor->barriers) barrier = {};
     for (std::uint32_t t = 0; t < threads; ++t) executor->prepare(t);
     const std::uint32_t warps = (threads + kWarpSize - 1) / kWarpSize;
     std::fill_n(executor->words.begin(), warps * 2 * kWarpSize, Words::absent());
     if (observer == nullptr) return;
     observer->block_starts();
-    if (executor->dynamic_bytes != 0) observer->shared_defined(executor->dynamic_begin(), executor->dynamic_bytes);
+    if (executor->dynamic_bytes != 0) observer->shared_defined("dynamic memory", executor->dynamic_begin(), executor->dynamic_bytes);
 }
 
 // Nobody can go on: lets those that pause look again, or says why nobody will.
@@ -274,7 +277,7 @@ void meet_block(std::uint32_t number, std::uint32_t threads, Site here) {
     leave();
 }
 
-void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment) {
+void* shared_variable(const void* key, const char* name, std::size_t bytes, std::size_t alignment) {
     for (const SharedVariable& variable : executor->variables) {
         if (variable.key == key) return variable.address;
     }
@@ -282,10 +285,12 @@ void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment)
     executor->static_bytes = (executor->static_bytes + bytes + alignment - 1) / alignment * alignment;
     if (executor->static_bytes > kStaticSharedMax) fail("more than 48 KiB of static shared memory");
     if (executor->static_bytes + executor->dynamic_bytes > kSharedMax) fail("more shared memory than a block can have");
-    void* const address = executor->dynamic_begin() - executor->static_bytes;
+    unsigned char* address = executor->static_begin - bytes;
+    address -= reinterpret_cast<std::uintptr_t>(address) % alignment;
+    executor->static_begin = address - kSharedGap;
     std::memset(address, kPoison, bytes);
     executor->variables.push_back({key, address, bytes});
-    if (observer != nullptr) observer->shared_defined(address, bytes);
+    if (observer != nullptr) observer->shared_defined(name, address, bytes);
     return address;
 }
 
@@ -344,8 +349,8 @@ T add_atomically(T* at, T value) {
 std::uint32_t atomic_add(std::uint32_t* at, std::uint32_t value) { return add_atomically(at, value); }
 unsigned long long atomic_add(unsigned long long* at, unsigned long long value) { return add_atomically(at, value); }
 
-void fence() {
-    if (observer != nullptr) observer->fences();
+void fence(bool is_system) {
+    if (observer != nullptr) observer->fences(is_system);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 

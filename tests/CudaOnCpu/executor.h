@@ -100,7 +100,7 @@ const Words* meet_warp(Meeting meeting, const Words& own, Site here);
 // Waits at a barrier for so many threads of the block.
 void meet_block(std::uint32_t barrier, std::uint32_t threads, Site here);
 
-void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment);
+void* shared_variable(const void* key, const char* name, std::size_t bytes, std::size_t alignment);
 void* dynamic_shared();
 
 // Both addresses aligned to `bytes`; zeros where the source is null.
@@ -114,7 +114,7 @@ void store_checked(void* target, const void* source, std::size_t bytes);
 
 std::uint32_t atomic_add(std::uint32_t* at, std::uint32_t value);
 unsigned long long atomic_add(unsigned long long* at, unsigned long long value);
-void fence();
+void fence(bool is_system);
 void store_release(std::uint32_t* at, std::uint32_t value);
 std::uint32_t load_acquire(const std::uint32_t* at);
 

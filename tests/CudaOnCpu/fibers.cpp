@@ -14,7 +14,7 @@ constinit thread_local Executor* executor __attribute__((tls_model("initial-exec
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kSharedPages = (kSharedMax + 2 * kPage - 1) / kPage * kPage;
+constexpr std::size_t kSharedPages = (kSharedMax + kSharedGaps + kPage - 1) / kPage * kPage;
 constexpr std::size_t kStackStride = kStackBytes + kPage;  // a page between stacks that nobody may touch
 
 void* reserve(std::size_t bytes) {

@@ -13,6 +13,9 @@ inline constexpr std::uint32_t kWarpsMax = kThreadsMax / kWarpSize;
 inline constexpr std::uint32_t kBarriers = 16;
 inline constexpr std::size_t kStaticSharedMax = 48 << 10;
 inline constexpr std::size_t kSharedMax = 227 << 10;
+// Between variables, so that an index past the end of one does not meet another; for all of them, in front of the rest.
+inline constexpr std::size_t kSharedGap = 64;
+inline constexpr std::size_t kSharedGaps = 64 << 10;
 inline constexpr unsigned char kPoison = 0xff;  // a NaN in every format, and no index
 
 enum class State : std::uint8_t { runnable, pausing, at_warp, at_block, left };
@@ -68,6 +71,7 @@ struct Executor {
     std::vector<SharedVariable> variables;
     unsigned char* shared = nullptr;  // kSharedMax bytes that end at a page that nobody may touch
     std::size_t static_bytes = 0;
+    unsigned char* static_begin = nullptr;  // the next variable ends below
     std::size_t dynamic_bytes = 0;
     std::string fault;
     Trap trap;

@@ -11,7 +11,7 @@ struct Observer {
     virtual void launch_starts() = 0;
     virtual void launch_ends() = 0;
     virtual void block_starts() = 0;
-    virtual void shared_defined(const void* begin, std::size_t bytes) = 0;
+    virtual void shared_defined(const char* name, const void* begin, std::size_t bytes) = 0;
 
     // Called on a fiber, before it happens.
     virtual void reads(const void* from, std::size_t bytes) = 0;
@@ -19,11 +19,13 @@ struct Observer {
     virtual void updates_atomically(void* at, std::size_t bytes) = 0;
     virtual void loads_atomically(const void* at, std::size_t bytes) = 0;
     virtual void stores_atomically(void* at, std::size_t bytes) = 0;
-    virtual void fences() = 0;
+    virtual void fences(bool is_system) = 0;
     virtual void starts_copy(void* to, std::size_t bytes) = 0;
     virtual void ends_copy(void* to, std::size_t bytes) = 0;
 
-    // Called by the scheduler: lanes of a warp were ordered by each other; a barrier let these warps go on.
+    // Called by the scheduler: lanes of a warp met; they met at a barrier, which orders memory; a barrier of the block let
+    // these warps go on.
+    virtual void warp_met(std::uint32_t warp) = 0;
     virtual void warp_ordered(std::uint32_t warp) = 0;
     virtual void barrier_passed(std::uint32_t warps) = 0;
 };

@@ -18,7 +18,7 @@
 #define SHARED(Type, name)                                                                                 \
     static const char name##_key = 0;                                                                      \
     typename Same<Type>::As& name = *static_cast<typename Same<Type>::As*>(cuda_on_cpu::shared_variable(   \
-        &name##_key, sizeof(typename Same<Type>::As), alignof(typename Same<Type>::As)))
+        &name##_key, #name, sizeof(typename Same<Type>::As), alignof(typename Same<Type>::As)))
 #define DYNAMIC_SHARED(name) u8* const name = static_cast<u8*>(cuda_on_cpu::dynamic_shared())
 
 COC_OWN u32 thread_x() { return cuda_on_cpu::current->thread; }
@@ -156,8 +156,8 @@ COC_OWN f32x4 load_kept(const f32x4* from) {
 COC_OWN u32 atomic_add(u32* at, u32 value) { return cuda_on_cpu::atomic_add(at, value); }
 COC_OWN u64 atomic_add(u64* at, u64 value) { return cuda_on_cpu::atomic_add(at, value); }
 COC_OWN u32 atomic_add_shared(u32* at, u32 value) { return cuda_on_cpu::atomic_add(at, value); }
-COC_OWN void fence_device() { cuda_on_cpu::fence(); }
-COC_OWN void fence_system() { cuda_on_cpu::fence(); }
+COC_OWN void fence_device() { cuda_on_cpu::fence(false); }
+COC_OWN void fence_system() { cuda_on_cpu::fence(true); }
 COC_OWN void store_release_system(u32* at, u32 value) { cuda_on_cpu::store_release(at, value); }
 COC_OWN u32 load_acquire_system(const u32* at) { return cuda_on_cpu::load_acquire(at); }
 COC_OWN void wait_a_little() { cuda_on_cpu::wait_a_little(); }

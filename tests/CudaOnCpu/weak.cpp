@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 
 #include "arena.h"
 #include "observer.h"
@@ -28,7 +29,8 @@ struct Views {
 };
 
 Views& views() {
-    static Views* const only = new Views;
+    alignas(Views) static unsigned char memory[sizeof(Views)];
+    static Views* const only = ::new (memory) Views;
     return *only;
 }
 

@@ -36,7 +36,7 @@ struct Ranks {
 
     AllReduceArgs args(std::uint32_t rank, std::uint64_t count, std::uint64_t timeout_nanos = 10'000'000'000) {
         return {parts[rank].data(), parts[rank].data(), staging_table.data(), flag_table.data(), state[rank].data(),
-                &fault,             count,              kCapacity,            timeout_nanos,     rank,
+                fault.data(),       count,              kCapacity,            timeout_nanos,     rank,
                 static_cast<std::uint32_t>(staging.size())};
     }
 
@@ -45,7 +45,7 @@ struct Ranks {
     std::vector<std::vector<float>> parts;
     std::vector<float*> staging_table;
     std::vector<std::uint32_t*> flag_table;
-    std::uint32_t fault = 0;
+    std::vector<std::uint32_t> fault = std::vector<std::uint32_t>(1);
 };
 
 std::string run(const char* name, const AllReduceArgs& args, std::uint32_t seed) {
@@ -77,7 +77,7 @@ TEST(AllReduce, GivesEveryRankTheSameSum) {
         }
         for (auto& thread : threads) thread.join();
         for (std::uint32_t r = 0; r < count; ++r) EXPECT_EQ(wrong[r], 0) << "rank " << r << " of " << count;
-        EXPECT_EQ(ranks.fault, 0u);
+        EXPECT_EQ(ranks.fault[0], 0u);
     }
 }
 
@@ -86,7 +86,7 @@ TEST(AllReduce, NamesARankThatDoesNotCome) {
     const AllReduceArgs args = ranks.args(0, 5, 1'000'000);
     EXPECT_EQ(run("all_reduce_publish", args, 1), "");
     EXPECT_EQ(run("all_reduce_sum", args, 1), "");
-    EXPECT_EQ(ranks.fault, 2u);
+    EXPECT_EQ(ranks.fault[0], 2u);
 }
 
 }  // namespace
