@@ -215,13 +215,13 @@ bool Checker::find(std::uintptr_t address, std::size_t bytes, Access kind, Place
         for (const Shared& variable : shared_) {
             if (variable.begin <= address && (nearest == nullptr || variable.begin > nearest->begin)) nearest = &variable;
         }
-        if (nearest == nullptr) end("out of bounds: " + bytes_of(bytes) + does + "in front of all shared memory");
-        end("out of bounds: " + bytes_of(bytes) + does + "at " + std::to_string(address - nearest->begin) + " of shared `" +
+        if (nearest == nullptr) end("illegal address: " + bytes_of(bytes) + does + "in front of all shared memory");
+        end("illegal address: " + bytes_of(bytes) + does + "at " + std::to_string(address - nearest->begin) + " of shared `" +
             nearest->name + "`, which has " + std::to_string(nearest->end - nearest->begin));
     }
     if (const std::uintptr_t args = number(executor->args); address - args < executor->kernel->args_bytes) {
-        if (address + bytes > args + executor->kernel->args_bytes) end("out of bounds: a read past the kernel's arguments");
-        if (is_write(kind)) end("a write to the kernel's arguments");
+        if (address + bytes > args + executor->kernel->args_bytes) end("illegal address: a read past the kernel's arguments");
+        if (is_write(kind)) end("illegal address: a write to the kernel's arguments");
         return false;
     }
     place.range = find_range(address);
@@ -233,7 +233,7 @@ bool Checker::find(std::uintptr_t address, std::size_t bytes, Access kind, Place
         }
         if (!is_write(kind) && is_constant(address)) return false;
     }
-    end("out of bounds: " + bytes_of(bytes) + does + "at " + hexadecimal(address) + " (" + arena_describe(pointer(address)) + ")");
+    end("illegal address: " + bytes_of(bytes) + does + "at " + hexadecimal(address) + " (" + arena_describe(pointer(address)) + ")");
 }
 
 std::string Checker::name(const Place& place, std::uintptr_t address) const {

@@ -92,7 +92,7 @@ TEST_F(DriverGraph, SpansDevices) {
     const CUevent fork = event();
     ASSERT_EQ(cuCtxSetCurrent(second), CUDA_SUCCESS);
     const CUstream other = another_stream();
-    const CUdeviceptr b = allocate(4);
+    const CUdeviceptr b = upload(std::vector<unsigned>{0});
     const CUevent join = event();
     ASSERT_EQ(try_launch("stream_add", other, {b, b, 0, 1, 1}), CUDA_SUCCESS);
     ASSERT_EQ(cuStreamSynchronize(other), CUDA_SUCCESS);

@@ -142,7 +142,7 @@ TEST_F(DriverStream, NeedsAContextAndItsOwn) {
     CUcontext second = nullptr;
     ASSERT_EQ(cuDevicePrimaryCtxRetain(&second, 1), CUDA_SUCCESS);
     const CUevent of_first = event();
-    const CUdeviceptr on_first = allocate(16);
+    const CUdeviceptr on_first = upload(std::vector<unsigned>{0});
     StreamArgs args;
     args.to = args.from = on_first;
     args.count = 1;
