@@ -3,9 +3,10 @@ using LsglangSharp.Runtime.Primitives;
 namespace LsglangSharp.GpuPrefill.Launch;
 
 /// <summary>
-/// What decides how attention is launched, but for the batch: sizes of the layer, the cache's type, and the device.
+/// What decides how attention is launched, but for the batch: sizes of the layer, the cache's type, and the most sequences
+/// of a step.
 /// </summary>
-internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadDim, DType Type, int Multiprocessors)
+internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadDim, DType Type, int SequencesMax)
 {
     /// <summary>Query heads that the rows of one tensor-core product hold.</summary>
     public const int GroupMax = 16;
@@ -32,6 +33,12 @@ internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadD
     private const int ChunksFewest = 8;
     private const int ChunksMost = 64;
 
+    /// <summary>Blocks of a sequence that is alone: two for each of the H200's 132 SMs, and nearly that on others.</summary>
+    private const int BlocksAlone = 264;
+
+    /// <summary>Chunks' results take no more, as long as there are eight of a sequence.</summary>
+    private const long WorkspaceBytesMax = 256L << 20;
+
     public int Heads => KvHeads * Group;
 
     /// <summary>Whether there are tensor-core kernels for this; rows must be 16-byte aligned too.</summary>
@@ -39,10 +46,11 @@ internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadD
         Type is DType.BF16 or DType.F16 or DType.F8E4M3 && HeadDim is 64 or 128 or 256 && Group <= GroupMax;
 
     /// <summary>
-    /// The most chunks that a past is cut into: as many as give every SM two blocks when a sequence is alone. It follows from
-    /// model and device only, since it is part of how sums are cut.
+    /// The most chunks that a past is cut into: as many as fill the device when a sequence is alone, and as memory is granted
+    /// for. It follows from the model and from settings only, since it is part of how sums are cut.
     /// </summary>
-    public int ChunksMax => Math.Clamp(2 * Multiprocessors / KvHeads, ChunksFewest, ChunksMost);
+    public int ChunksMax =>
+        (int)Math.Clamp(Math.Min(BlocksAlone / KvHeads, WorkspaceBytesMax / ChunkBytes), ChunksFewest, ChunksMost);
 
     /// <summary>Chunks of a past of this length.</summary>
     public int Chunks(int contextLength, int? window)
@@ -56,9 +64,9 @@ internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadD
     /// Blocks that share the chunks of a sequence and key head: enough to fill the device, and no more than there are
     /// chunks. Results do not depend on it.
     /// </summary>
-    public int Shares(int sequences, int contextLengthMax, int? window)
+    public int Shares(int sequences, int contextLengthMax, int? window, int multiprocessors)
     {
-        var wanted = DivideUp(BlocksPerMultiprocessor * Multiprocessors, sequences * KvHeads);
+        var wanted = DivideUp(BlocksPerMultiprocessor * multiprocessors, sequences * KvHeads);
         return Math.Clamp(wanted, 1, Chunks(contextLengthMax, window));
     }
 
@@ -93,7 +101,13 @@ internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadD
     public LaunchGrid Combine(int sequences) => new(Heads, sequences, 1, AnyThreads);
 
     /// <summary>Chunks' results between the kernels: values, maxima and sums.</summary>
-    public long WorkspaceBytes(int sequencesMax) => (long)sequencesMax * Heads * ChunksMax * (HeadDim + 2) * sizeof(float);
+    public long WorkspaceBytes => ChunkBytes * ChunksMax;
+
+    /// <summary>Maxima and sums, which come first.</summary>
+    public long SumBytes => (long)SequencesMax * Heads * ChunksMax * 2 * sizeof(float);
+
+    /// <summary>One chunk of every sequence.</summary>
+    private long ChunkBytes => (long)SequencesMax * Heads * (HeadDim + 2) * sizeof(float);
 
     private string TypeName => CacheTypes.Names[Type];
 

@@ -55,8 +55,8 @@ internal sealed class PagedAttention(CudaDevice device)
     /// </summary>
     public void Reserve(KvLayer cache, int heads, int sequencesMax)
     {
-        var shape = ShapeOf(cache, heads);
-        Workspace(shape, sequencesMax);
+        var shape = ShapeOf(cache, heads, sequencesMax);
+        Workspace(shape);
         Kernel(shape.AnyName, shape.Any(1, 1).SharedBytes);
         Kernel("attention_combine", 0);
         if (shape.HasTensorKernels)
@@ -78,9 +78,9 @@ internal sealed class PagedAttention(CudaDevice device)
         }
 
         Check.That(sequences <= LaunchGrid.MinorMax && sequences <= batch.PageTables.Rows);
-        var shape = ShapeOf(cache, q.Columns / cache.HeadDim);
+        var shape = ShapeOf(cache, q.Columns / cache.HeadDim, batch.ContextLengths.Columns);
         var args = Args(shape, q, cache, batch, rule, y);
-        var shares = shape.Shares(sequences, batch.ContextLengthMax, rule.Window);
+        var shares = shape.Shares(sequences, batch.ContextLengthMax, rule.Window, _multiprocessors);
         if (shape.HasTensorKernels && IsAligned(args))
         {
             // Where rows and sequences say that all have several, none has one.
@@ -105,18 +105,18 @@ internal sealed class PagedAttention(CudaDevice device)
         }
     }
 
-    private AttentionShape ShapeOf(KvLayer cache, int heads)
+    /// <summary>The batch's tensors are sized for the largest step.</summary>
+    private static AttentionShape ShapeOf(KvLayer cache, int heads, int sequencesMax)
     {
         Check.That(cache.HeadDim <= AttentionShape.HeadDimMax);
-        return new(cache.KvHeads, heads / cache.KvHeads, cache.HeadDim, cache.Keys.Type, _multiprocessors);
+        return new(cache.KvHeads, heads / cache.KvHeads, cache.HeadDim, cache.Keys.Type, sequencesMax);
     }
 
     private AttentionArgs Args(
         AttentionShape shape, Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y)
     {
         Check.That(batch.PageTables.Type == DType.I32);
-        var workspace = Workspace(shape, batch.ContextLengths.Columns);
-        var sums = (long)batch.ContextLengths.Columns * shape.Heads * shape.ChunksMax * 2 * sizeof(float);
+        var workspace = Workspace(shape);
         return new AttentionArgs
         {
             Q = CudaBuffer.Address(q, DType.F32),
@@ -128,7 +128,7 @@ internal sealed class PagedAttention(CudaDevice device)
             PageTables = CudaBuffer.Address(batch.PageTables),
             Sinks = rule.Sinks is { } sinks ? CudaBuffer.Numbers(sinks, DType.F32, shape.Heads) : 0,
             PartialSums = workspace,
-            PartialValues = workspace + (nint)sums,
+            PartialValues = workspace + (nint)shape.SumBytes,
             QStride = q.RowStride,
             YStride = y.RowStride,
             PageTableStride = batch.PageTables.RowStride,
@@ -164,9 +164,9 @@ internal sealed class PagedAttention(CudaDevice device)
     }
 
     /// <summary>The largest that was asked for. A smaller one may be in a captured graph, so it is kept until the device goes.</summary>
-    private nint Workspace(AttentionShape shape, int sequencesMax)
+    private nint Workspace(AttentionShape shape)
     {
-        var bytes = shape.WorkspaceBytes(sequencesMax);
+        var bytes = shape.WorkspaceBytes;
         if (_workspace is null || _workspace.Bytes < bytes)
         {
             Check.That(!device.Stream.IsCapturing);

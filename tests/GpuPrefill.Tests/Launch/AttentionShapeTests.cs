@@ -7,12 +7,14 @@ namespace LsglangSharp.GpuPrefill.Tests.Launch;
 /// <summary>How attention is cut, from sizes alone: a device with 132 SMs unless another is said.</summary>
 public sealed class AttentionShapeTests
 {
+    private const int Multiprocessors = 132;
+
     [Fact]
     public void A_sequence_alone_gives_every_SM_two_blocks()
     {
         var shape = Shape(kvHeads: 8);
 
-        var grid = shape.Decode(1, shape.Shares(1, 100_000, null));
+        var grid = shape.Decode(1, shape.Shares(1, 100_000, null, Multiprocessors));
 
         Assert.Equal(new LaunchGrid(33, 8, 1, 128, (64 << 10) + (16 * 128 * 2)), grid);
     }
@@ -24,8 +26,7 @@ public sealed class AttentionShapeTests
     [InlineData(8, 33)]
     [InlineData(32, 8)]
     [InlineData(96, 8)]
-    public void Chunks_follow_from_the_model_and_the_device(int kvHeads, int chunks) =>
-        Assert.Equal(chunks, Shape(kvHeads).ChunksMax);
+    public void Chunks_follow_from_the_model(int kvHeads, int chunks) => Assert.Equal(chunks, Shape(kvHeads).ChunksMax);
 
     [Theory]
     [InlineData(1, 1, null, 1)]
@@ -37,7 +38,7 @@ public sealed class AttentionShapeTests
     [InlineData(1, 1 << 20, 128, 1)]
     [InlineData(1, 1 << 20, 1000, 4)]
     public void Shares_fill_the_device_and_no_more(int sequences, int context, int? window, int shares) =>
-        Assert.Equal(shares, Shape(kvHeads: 4).Shares(sequences, context, window));
+        Assert.Equal(shares, Shape(kvHeads: 4).Shares(sequences, context, window, Multiprocessors));
 
     [Theory]
     [InlineData(64, DType.BF16, 8, 9, 2, 128, 32 << 10)]
@@ -48,7 +49,7 @@ public sealed class AttentionShapeTests
         int headDim, DType type, int group, int rows, int blocks, int threads, int shared) =>
         Assert.Equal(
             new LaunchGrid(blocks, 2, 3, threads, shared),
-            new AttentionShape(2, group, headDim, type, 132).Prefill(3, rows));
+            new AttentionShape(2, group, headDim, type, 4).Prefill(3, rows));
 
     [Theory]
     [InlineData(128, DType.BF16, 16, true)]
@@ -58,14 +59,14 @@ public sealed class AttentionShapeTests
     [InlineData(96, DType.BF16, 8, false)]
     [InlineData(128, DType.BF16, 17, false)]
     public void Tensor_cores_take_some_shapes(int headDim, DType type, int group, bool takes) =>
-        Assert.Equal(takes, new AttentionShape(1, group, headDim, type, 132).HasTensorKernels);
+        Assert.Equal(takes, new AttentionShape(1, group, headDim, type, 4).HasTensorKernels);
 
     [Theory]
     [InlineData(8, "attention_decode_bf16_128_8", 68 << 10)]
     [InlineData(9, "attention_decode_bf16_128_16", 72 << 10)]
     public void Up_to_eight_heads_are_packed(int group, string name, int shared)
     {
-        var shape = new AttentionShape(4, group, 128, DType.BF16, 132);
+        var shape = new AttentionShape(4, group, 128, DType.BF16, 4);
 
         Assert.Equal(name, shape.DecodeName);
         Assert.Equal(shared, shape.Decode(1, 1).SharedBytes);
@@ -79,17 +80,26 @@ public sealed class AttentionShapeTests
         {
             foreach (var group in new[] { 8, 16 })
             {
-                var shape = new AttentionShape(1, group, headDim, DType.BF16, 132);
+                var shape = new AttentionShape(1, group, headDim, DType.BF16, 4);
                 Assert.InRange(Math.Max(shape.Decode(1, 1).SharedBytes, shape.Prefill(1, 2).SharedBytes), 1, 98 << 10);
             }
         }
 
-        Assert.InRange(new AttentionShape(1, 1, 512, DType.F32, 132).Any(1, 1).SharedBytes, 1, 96 << 10);
+        Assert.InRange(new AttentionShape(1, 1, 512, DType.F32, 4).Any(1, 1).SharedBytes, 1, 96 << 10);
     }
 
     [Fact]
     public void The_workspace_holds_all_chunks_of_all_sequences() =>
-        Assert.Equal(64L * 32 * 64 * 130 * 4, Shape(kvHeads: 4).WorkspaceBytes(64));
+        Assert.Equal(64L * 32 * 64 * 130 * 4, Shape(kvHeads: 4).WorkspaceBytes);
+
+    [Fact]
+    public void Many_sequences_are_cut_into_fewer_chunks()
+    {
+        var shape = Shape(kvHeads: 8, sequencesMax: 256);
+
+        Assert.Equal(31, shape.ChunksMax);
+        Assert.InRange(shape.WorkspaceBytes, 250L << 20, 256L << 20);
+    }
 
     [Fact]
     public void Arguments_lie_where_the_kernels_read_them()
@@ -109,12 +119,12 @@ public sealed class AttentionShapeTests
         {
             foreach (var (headDim, group) in new[] { (64, 1), (64, 9), (128, 8), (128, 16), (256, 2), (256, 12), (80, 1) })
             {
-                var shape = new AttentionShape(1, group, headDim, type, 132);
+                var shape = new AttentionShape(1, group, headDim, type, 4);
                 Assert.True(device.Kernels.Has(shape.AnyName));
                 Assert.True(!shape.HasTensorKernels || (device.Kernels.Has(shape.DecodeName) && device.Kernels.Has(shape.PrefillName)));
             }
         }
     }
 
-    private static AttentionShape Shape(int kvHeads) => new(kvHeads, 8, 128, DType.BF16, 132);
+    private static AttentionShape Shape(int kvHeads, int sequencesMax = 64) => new(kvHeads, 8, 128, DType.BF16, sequencesMax);
 }
