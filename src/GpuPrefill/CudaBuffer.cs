@@ -57,12 +57,9 @@ internal sealed class CudaBuffer(CudaContext context, nint address, long bytes, 
         {
             _isFree = true;
             onFree(this);
-            if (address != 0)
-            {
-                // Nothing promises that freeing waits for those who still use the memory.
-                context.Drain();
-                CudaDriver.MemoryFree(address);
-            }
+            // Nothing promises that freeing waits for those who still use the memory.
+            context.Drain();
+            context.Release(ref address, CudaDriver.MemoryFree);
         }
     }
 }

@@ -119,7 +119,9 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
 
     public void Dispose()
     {
-        // What kernels still use is not freed; and each may be missing when the constructor failed on the way.
+        // Kernels that wait for the host would wait for ever. What the others still use is not freed; and each of these may be
+        // missing when the constructor failed on the way.
+        _mailboxes.ForEach(mailbox => mailbox.GiveUp());
         _context.Drain();
         (Experts as IDisposable)?.Dispose();
         while (_mailboxes.Count > 0)

@@ -63,6 +63,9 @@ internal static unsafe partial class CudaOnCpu
     [LibraryImport(Library, EntryPoint = "cuda_on_cpu_lose_device")]
     public static partial void LoseDevice(int device);
 
+    [LibraryImport(Library, EntryPoint = "cuda_on_cpu_wedge")]
+    public static partial void Wedge(nint stream);
+
     [LibraryImport(Library, EntryPoint = "cuda_on_cpu_used")]
     public static partial ulong Used(int device);
 

@@ -83,6 +83,23 @@ public sealed class FaultTests
     }
 
     [SkippableFact]
+    public async Task A_device_that_hangs_is_given_up_and_can_be_closed()
+    {
+        using var machine = CudaOnCpu.With();
+        var device = new CudaDevice(new CudaDeviceOptions { PatienceMax = TimeSpan.FromMilliseconds(300) });
+        Normed(device);
+        CudaOnCpu.Wedge(device.Stream.Handle);
+
+        // Each on a thread of its own, so that a test that would hang fails instead.
+        var reading = Task.Run(() => Assert.Throws<DeviceLostException>(() => Normed(device)));
+        var failure = await reading.WaitAsync(TimeSpan.FromSeconds(30));
+        await Task.Run(device.Dispose).WaitAsync(TimeSpan.FromSeconds(30));
+
+        Assert.Contains("GPU 0 has not finished", failure.Message, StringComparison.Ordinal);
+        Assert.True(failure.IsFatal);
+    }
+
+    [SkippableFact]
     public void A_loader_gets_the_failure_of_its_own_copies()
     {
         using var machine = CudaOnCpu.With();

@@ -14,6 +14,7 @@ internal sealed class CudaContext : IDisposable
 
     private readonly int _device;
     private nint _handle;
+    private volatile bool _isAbandoned;
 
     /// <summary>Throws <see cref="ConfigurationException"/> where there is no such device or no driver.</summary>
     public CudaContext(int index)
@@ -66,20 +67,24 @@ internal sealed class CudaContext : IDisposable
         }
     }
 
-    /// <summary>For whoever gives something back: a device that is lost takes it back all the same.</summary>
-    public void TryBind()
+    /// <summary>The device does not come to an end with its work: from now on nothing is asked of it that could wait for it.</summary>
+    public void Abandon() => _isAbandoned = true;
+
+    /// <summary>Gives something of this device back. A device that has failed takes it all the same.</summary>
+    public void Release(ref nint handle, Func<nint, CudaStatus> free)
     {
-        if (_handle != 0 && _current != this && CudaDriver.ContextSetCurrent(_handle) == CudaStatus.Success)
+        var given = handle;
+        handle = 0;
+        if (given != 0 && TryBind())
         {
-            _current = this;
+            free(given);
         }
     }
 
     /// <summary>Waits until nothing uses the device's memory any more, whether or not it has failed.</summary>
     public void Drain()
     {
-        TryBind();
-        if (_current == this)
+        if (TryBind())
         {
             CudaDriver.ContextSynchronize();
         }
@@ -138,6 +143,25 @@ internal sealed class CudaContext : IDisposable
         }
 
         _handle = 0;
-        CudaDriver.DevicePrimaryContextRelease(_device);
+        if (!_isAbandoned)
+        {
+            CudaDriver.DevicePrimaryContextRelease(_device);
+        }
+    }
+
+    /// <summary>False where there is nothing left to bind to.</summary>
+    private bool TryBind()
+    {
+        if (_handle == 0 || _isAbandoned)
+        {
+            return false;
+        }
+
+        if (_current != this && CudaDriver.ContextSetCurrent(_handle) == CudaStatus.Success)
+        {
+            _current = this;
+        }
+
+        return _current == this;
     }
 }

@@ -65,13 +65,5 @@ internal sealed class CudaEvent : IDisposable
         return TimeSpan.FromMilliseconds(milliseconds);
     }
 
-    public void Dispose()
-    {
-        if (_handle != 0)
-        {
-            _context.TryBind();
-            CudaDriver.EventDestroy(_handle);
-            _handle = 0;
-        }
-    }
+    public void Dispose() => _context.Release(ref _handle, CudaDriver.EventDestroy);
 }

@@ -32,15 +32,7 @@ internal sealed class CudaGraph(CudaContext context, nint handle) : IDisposable
         return new CudaGraphExec(context, executable);
     }
 
-    public void Dispose()
-    {
-        if (_handle != 0)
-        {
-            context.TryBind();
-            CudaDriver.GraphDestroy(_handle);
-            _handle = 0;
-        }
-    }
+    public void Dispose() => context.Release(ref _handle, CudaDriver.GraphDestroy);
 }
 
 /// <summary>A graph ready to be launched, any number of times, one run behind the other.</summary>
@@ -70,13 +62,5 @@ internal sealed class CudaGraphExec(CudaContext context, nint handle) : IDisposa
         CudaException.ThrowIfFailed(CudaDriver.GraphLaunch(Handle, stream.Handle), "launching a graph");
     }
 
-    public void Dispose()
-    {
-        if (_handle != 0)
-        {
-            context.TryBind();
-            CudaDriver.GraphExecDestroy(_handle);
-            _handle = 0;
-        }
-    }
+    public void Dispose() => context.Release(ref _handle, CudaDriver.GraphExecDestroy);
 }

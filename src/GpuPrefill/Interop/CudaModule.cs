@@ -46,15 +46,7 @@ internal sealed unsafe class CudaModule : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        if (_handle != 0)
-        {
-            _context.TryBind();
-            CudaDriver.ModuleUnload(_handle);
-            _handle = 0;
-        }
-    }
+    public void Dispose() => _context.Release(ref _handle, CudaDriver.ModuleUnload);
 
     private static string FirstLine(byte[] log) =>
         Encoding.UTF8.GetString(log.AsSpan(0, Math.Max(0, log.AsSpan().IndexOf((byte)0)))).Trim().Split('\n')[0];

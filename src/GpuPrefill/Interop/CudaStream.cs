@@ -158,6 +158,7 @@ internal sealed unsafe class CudaStream : IDisposable
             Thread.Yield();
             if (Stopwatch.GetElapsedTime(start) > most)
             {
+                Context.Abandon();
                 throw new DeviceLostException(
                     $"GPU {Context.Index} has not finished what it was given {most.TotalSeconds:0.#} seconds ago: it hangs, or is lost.");
             }
@@ -190,13 +191,5 @@ internal sealed unsafe class CudaStream : IDisposable
         return new CudaGraph(Context, graph);
     }
 
-    public void Dispose()
-    {
-        if (_handle != 0)
-        {
-            Context.TryBind();
-            CudaDriver.StreamDestroy(_handle);
-            _handle = 0;
-        }
-    }
+    public void Dispose() => Context.Release(ref _handle, CudaDriver.StreamDestroy);
 }

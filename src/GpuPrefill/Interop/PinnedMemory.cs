@@ -57,13 +57,5 @@ internal sealed unsafe class PinnedMemory : IDisposable
         return new Span<byte>((void*)(Address + (nint)offset), bytes);
     }
 
-    public void Dispose()
-    {
-        if (_address != 0)
-        {
-            _context.TryBind();
-            CudaDriver.MemoryFreeHost(_address);
-            _address = 0;
-        }
-    }
+    public void Dispose() => _context.Release(ref _address, CudaDriver.MemoryFreeHost);
 }
