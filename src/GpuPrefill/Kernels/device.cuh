@@ -136,6 +136,11 @@ DEVICE u32 max_of(u32 a, u32 b) { return a > b ? a : b; }
 DEVICE float max_of(float a, float b) { return a > b || a != a ? a : b; }
 DEVICE u32 divide_up(u32 a, u32 b) { return (a + b - 1) / b; }
 
+DEVICE u64 shuffle_up(u64 value, u32 delta) {
+    const u32 low = shuffle_up(static_cast<u32>(value), delta), high = shuffle_up(static_cast<u32>(value >> 32), delta);
+    return u64{high} << 32 | low;
+}
+
 DEVICE float warp_sum(float value) {
     for (u32 step = kWarp / 2; step > 0; step /= 2) value += shuffle_xor(value, step);
     return value;

@@ -60,3 +60,6 @@ DEVICE Terms terms_of(float first, float second) {
     const u32 high = Pairs<W>::pack(first, second);
     return {high, Pairs<W>::pack(first - Pairs<W>::first(high), second - Pairs<W>::second(high))};
 }
+
+// 1 / scale of a power of two whose inverse is no subnormal.
+DEVICE float inverse_of_power(float scale) { return bits_as<float>((254u << 23) - bits_as<u32>(scale)); }

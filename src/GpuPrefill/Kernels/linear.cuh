@@ -39,9 +39,6 @@ DEVICE float token_scale(const LinearArgs& args, u32 token) {
     return args.scales == nullptr ? 1.0f : args.scales[min_of(token, args.tokens - 1)];
 }
 
-// 1 / scale of a power of two whose inverse is no subnormal.
-DEVICE float inverse_of_power(float scale) { return bits_as<float>((254u << 23) - bits_as<u32>(scale)); }
-
 // y = sum + bias, or y += it. The sum is of scaled activations where there are scales.
 DEVICE void store_linear(const LinearArgs& args, u32 row, u32 token, float sum) {
     if (row >= args.outputs || token >= args.tokens) return;

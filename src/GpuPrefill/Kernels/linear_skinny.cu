@@ -6,48 +6,18 @@
 #include "linear.cuh"
 #include "skinny.cuh"
 
-constexpr u32 kSkinnyThreads = 256;
-constexpr u32 kSkinnyWarps = kSkinnyThreads / kWarp;
-
-// The block's sums over its warps: element i of tile n of lane l is at parts[0][(n * 4 + i) * 32 + l] afterwards.
 template <typename W, u32 kTiles>
-DEVICE void skinny_tile(const LinearArgs& args, const W* upper, const W* lower, float (&sum)[kTiles][4]) {
-    const float* x[kTiles];
-    float scale[kTiles];
-    UNROLL
-    for (u32 n = 0; n < kTiles; ++n) {
-        x[n] = token_row(args, n * 8 + fragment_row());
-        scale[n] = token_scale(args, n * 8 + fragment_row());
-    }
-    skinny_add<W, kTiles>(sum, upper, lower, x, scale, args.inputs, warp(), kSkinnyWarps, args.two_terms != 0);
-
-    SHARED(float[kSkinnyWarps][kTiles * 4][kWarp], parts);
-    UNROLL
-    for (u32 n = 0; n < kTiles; ++n) {
-        UNROLL
-        for (u32 i = 0; i < 4; ++i) parts[warp()][n * 4 + i][lane()] = sum[n][i];
-    }
-    sync_block();
-    if (warp() != 0) return;
-    UNROLL
-    for (u32 n = 0; n < kTiles; ++n) {
-        UNROLL
-        for (u32 i = 0; i < 4; ++i) {
-            float total = parts[0][n * 4 + i][lane()];
-            UNROLL
-            for (u32 w = 1; w < kSkinnyWarps; ++w) total += parts[w][n * 4 + i][lane()];
-            const u32 token = n * 8 + fragment_column() * 2 + i % 2;
-            sum[n][i] = Pairs<W>::kScaled ? total * inverse_of_power(token_scale(args, token)) : total;
-        }
-    }
+DEVICE bool skinny_tile(const LinearArgs& args, const W* upper, const W* lower, float (&sum)[kTiles][4]) {
+    return skinny_block<W, kTiles>(
+        sum, upper, lower, [&](u32 t) { return token_row(args, t); }, [&](u32 t) { return token_scale(args, t); },
+        args.inputs, args.two_terms != 0);
 }
 
 template <typename W, u32 kTiles>
 DEVICE void linear_skinny(const LinearArgs& args) {
     const u32 row = block_x() * 16 + fragment_row();
     float sum[kTiles][4] = {};
-    skinny_tile<W, kTiles>(args, weight_row<W>(args, row), weight_row<W>(args, row + 8), sum);
-    if (warp() != 0) return;
+    if (!skinny_tile<W, kTiles>(args, weight_row<W>(args, row), weight_row<W>(args, row + 8), sum)) return;
     UNROLL
     for (u32 n = 0; n < kTiles; ++n) {
         UNROLL
@@ -61,8 +31,7 @@ template <typename W, u32 kTiles>
 DEVICE void gate_up_skinny(const LinearArgs& args) {
     const u32 row = block_x() * 8 + fragment_row();
     float sum[kTiles][4] = {};
-    skinny_tile<W, kTiles>(args, weight_row<W>(args, row), paired_weight_row<W>(args, row), sum);
-    if (warp() != 0) return;
+    if (!skinny_tile<W, kTiles>(args, weight_row<W>(args, row), paired_weight_row<W>(args, row), sum)) return;
     UNROLL
     for (u32 n = 0; n < kTiles; ++n) {
         UNROLL

@@ -56,11 +56,6 @@ DEVICE double unit_of_mass() { return 1.0 / 1099511627776.0; }
 // The reverse of order_of, for anything but a NaN.
 DEVICE float score_of(u32 order) { return bits_as<float>((order & 0x80000000) != 0 ? order & 0x7fffffff : ~order); }
 
-DEVICE u64 shuffle_up(u64 value, u32 delta) {
-    const u32 low = shuffle_up(static_cast<u32>(value), delta), high = shuffle_up(static_cast<u32>(value >> 32), delta);
-    return u64{high} << 32 | low;
-}
-
 // The block's largest, NaN if there is one.
 DEVICE float block_max(float value) {
     SHARED(float[kSampleThreads / kWarp], parts);

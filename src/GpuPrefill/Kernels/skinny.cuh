@@ -56,3 +56,42 @@ DEVICE void skinny_add(float (&sum)[kTiles][4], const W* upper, const W* lower, 
         }
     }
 }
+
+constexpr u32 kSkinnyThreads = 256;
+constexpr u32 kSkinnyWarps = kSkinnyThreads / kWarp;
+
+// The same by all warps of a block, each with a share of k; their sums are added in order. token_at(t): row t of the
+// activations, scale_at(t): its scale, taken off the sums again. True for the one warp that has the sums.
+template <typename W, u32 kTiles, typename TokenAt, typename ScaleAt>
+DEVICE bool skinny_block(float (&sum)[kTiles][4], const W* upper, const W* lower, TokenAt token_at, ScaleAt scale_at,
+                         u32 length, bool two_terms) {
+    const float* x[kTiles];
+    float scale[kTiles];
+    UNROLL
+    for (u32 n = 0; n < kTiles; ++n) {
+        x[n] = token_at(n * 8 + fragment_row());
+        scale[n] = Pairs<W>::kScaled ? scale_at(n * 8 + fragment_row()) : 1.0f;
+    }
+    skinny_add<W, kTiles>(sum, upper, lower, x, scale, length, warp(), kSkinnyWarps, two_terms);
+
+    SHARED(float[kSkinnyWarps][kTiles * 4][kWarp], parts);
+    UNROLL
+    for (u32 n = 0; n < kTiles; ++n) {
+        UNROLL
+        for (u32 i = 0; i < 4; ++i) parts[warp()][n * 4 + i][lane()] = sum[n][i];
+    }
+    sync_block();
+    if (warp() != 0) return false;
+    UNROLL
+    for (u32 n = 0; n < kTiles; ++n) {
+        UNROLL
+        for (u32 i = 0; i < 4; ++i) {
+            float total = parts[0][n * 4 + i][lane()];
+            UNROLL
+            for (u32 w = 1; w < kSkinnyWarps; ++w) total += parts[w][n * 4 + i][lane()];
+            if constexpr (Pairs<W>::kScaled) total *= inverse_of_power(scale_at(n * 8 + fragment_column() * 2 + i % 2));
+            sum[n][i] = total;
+        }
+    }
+    return true;
+}
