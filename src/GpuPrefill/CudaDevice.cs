@@ -29,6 +29,7 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
             _stream = new CudaStream(_context, isUrgent: true);
             _memory = new CudaMemory(_context, _stream, options);
             Scratch = new CudaScratch(_memory);
+            RouterScratch = new CudaScratch(_memory);
             Ops = new CudaOps(this);
             Experts = new CudaExperts(this);
             Recorder = new CudaRecorder(this);
@@ -70,6 +71,9 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
     internal CudaMemory DeviceMemory => _memory;
 
     internal CudaScratch Scratch { get; } = null!;
+
+    /// <summary>The logits of routers, which are made by an operation that takes scratch itself.</summary>
+    internal CudaScratch RouterScratch { get; } = null!;
 
     /// <summary>Where operations go. What is enqueued through it finds all weights that have been filled in place.</summary>
     internal CudaStream Stream

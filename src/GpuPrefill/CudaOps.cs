@@ -12,6 +12,7 @@ internal sealed class CudaOps(CudaDevice device) : IDeviceOps
     private readonly Rows _rows = new(device.Kernels);
     private readonly Rotary _rotary = new(device.Kernels);
     private readonly Linear _linear = new(device, new Rows(device.Kernels));
+    private readonly Route _route = new(device);
     private readonly WriteKv _writeKv = new(device.Kernels);
     private readonly PagedAttention _attention = new(device);
 
@@ -40,9 +41,7 @@ internal sealed class CudaOps(CudaDevice device) : IDeviceOps
 
     public void Route(
         Tensor x, WeightMatrix gate, Tensor? correction, Router router, Routes routes, Tensor? liveRows = null) =>
-        throw Missing(nameof(Route));
+        _route.Launch(device.Stream, x, gate, correction, router, routes, liveRows);
 
     public void GatherRows(Tensor x, Tensor rows, Tensor y) => _rows.Gather(device.Stream, x, rows, y);
-
-    private static InvariantException Missing(string operation) => new($"there is no CUDA kernel for {operation} yet");
 }

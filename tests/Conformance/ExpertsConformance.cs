@@ -37,6 +37,17 @@ public abstract class ExpertsConformance : DeviceConformance
         }
     }
 
+    [Theory]
+    [InlineData(230, 2, 1)]
+    [InlineData(2100, 3, 2)]
+    public void Experts_take_many_rows(int rows, int experts, int topK)
+    {
+        foreach (var type in Types)
+        {
+            Compute(Fill(type, experts, topK, 16, 8), type, Choices(rows, topK, experts));
+        }
+    }
+
     [Fact]
     public void One_expert_may_serve_all_rows_and_the_others_none()
     {

@@ -67,6 +67,16 @@ internal sealed class Linear
         Launch(stream, Operand.Of(x), CudaMatrix.Of(w), null, bias, Operand.Of(y), accumulate);
     }
 
+    /// <summary>y = x · wᵀ, F32 [x.Rows, w.Rows], of activations that are never rounded to one term.</summary>
+    public void Exactly(CudaStream stream, Tensor x, WeightMatrix w, nint y)
+    {
+        Check.That(x.Columns == w.Columns);
+        _scratch.Reserve(stream, ScratchBytes(x.Rows, 0, w.Type));
+        Launch(
+            stream, Operand.Of(x), CudaMatrix.Of(w), null, null, new Operand(y, w.Rows, x.Rows, w.Rows), accumulate: false,
+            twoTerms: true);
+    }
+
     /// <summary>y += down(silu(gate · x) * (up · x)).</summary>
     public void GatedMlp(CudaStream stream, Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y)
     {
@@ -89,7 +99,14 @@ internal sealed class Linear
         type == DType.F16 ? ((tokens * (long)DType.F32.Bytes()) + VectorBytes - 1) / VectorBytes * VectorBytes : 0;
 
     private void Launch(
-        CudaStream stream, in Operand x, CudaMatrix w, CudaMatrix? paired, Tensor? bias, in Operand y, bool accumulate)
+        CudaStream stream,
+        in Operand x,
+        CudaMatrix w,
+        CudaMatrix? paired,
+        Tensor? bias,
+        in Operand y,
+        bool accumulate,
+        bool twoTerms = false)
     {
         Check.That(bias is null || bias.Value.Columns == w.Rows);
         var aligned = (x.Address | w.Address | (paired?.Address ?? 0)) % VectorBytes == 0
@@ -117,7 +134,7 @@ internal sealed class Linear
             Inputs = w.Columns,
             Slices = plan.Slices,
             Accumulate = accumulate ? 1 : 0,
-            TwoTerms = _twoTerms ? 1 : 0,
+            TwoTerms = twoTerms || _twoTerms ? 1 : 0,
         });
     }
 

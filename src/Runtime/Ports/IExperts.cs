@@ -10,9 +10,14 @@ public interface IExperts
     /// <summary>Room for the experts of one layer.</summary>
     ExpertBank Allocate(DType type, int experts, int topK, int hidden, int intermediate);
 
+    /// <summary>Takes what steps of up to so many rows need beside the weights, once all banks are allocated.</summary>
+    void Reserve(int rows)
+    {
+    }
+
     /// <summary>
     /// Starts the experts' work on x [T, hidden] into a buffer of its own; nothing waits for it yet. An expert of -1 adds
-    /// nothing, one that a row names twice counts twice.
+    /// nothing, one that a row names twice counts twice. x and the routes stay as they are until the work is joined.
     /// </summary>
     ExpertRun Start(ExpertBank bank, Tensor x, Routes routes);
 
