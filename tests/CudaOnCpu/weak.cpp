@@ -81,8 +81,10 @@ void weak_add(void* device_view, void* host_view, std::size_t bytes) {
 
 void weak_remove(void* device_view) {
     if (!weak_is_used()) return;
+    // Freed after the lock is: freeing may come back here (tests/heap_in_arena.cpp).
+    decltype(views().all)::node_type removed;
     const std::lock_guard lock(views().mutex);
-    views().all.erase(reinterpret_cast<std::uintptr_t>(device_view));
+    removed = views().all.extract(reinterpret_cast<std::uintptr_t>(device_view));
 }
 
 bool weak_holds(const void* device_address) {
