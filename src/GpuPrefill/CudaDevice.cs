@@ -99,12 +99,8 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
         _memory.ReserveReads(Math.Max(1, readBytesMax));
     }
 
-    /// <summary>
-    /// Takes the memory that operations on up to so many tokens need for themselves, so that none takes more later: before a
-    /// graph is captured and before serving. See <see cref="ScratchBytes"/>.
-    /// </summary>
-    public void ReserveScratch(int tokens, int intermediate, DType weights) =>
-        Scratch.Reserve(Stream, ScratchBytes(tokens, intermediate, weights));
+    /// <summary>As much as float16 weights need, which need most. See <see cref="ScratchBytes"/>.</summary>
+    public void Reserve(int rows, int inner) => Scratch.Reserve(Stream, ScratchBytes(rows, inner, DType.F16));
 
     /// <summary>
     /// Bytes that linear layers and gated MLPs of up to <paramref name="intermediate"/> inner values take for themselves.

@@ -17,6 +17,7 @@ internal sealed class Rank
         _model = model;
         Device = device;
         _a = new Activations(model, device, sizes);
+        device.Reserve(sizes.TokensMax, model.Widths.Inner);
         device.Experts.Reserve(sizes.TokensMax);
     }
 

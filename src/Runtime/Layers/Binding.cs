@@ -122,7 +122,7 @@ public sealed class Binding
             return spec.Shared is { } alone ? Mlp(alone) : new EmptyBlock();
         }
 
-        _widths = _widths.Max(new WorkspaceWidths(0, 0, router.TopK));
+        _widths = _widths.Max(new WorkspaceWidths(0, 0, router.TopK, 0));
         var inner = shard.Inner(spec.Intermediate).Count;
         var bank = experts.Allocate(_weightType, router.Experts, router.TopK, spec.Hidden, inner);
         _plan.Experts(bank, index => shard.Expert(spec, index));
@@ -132,9 +132,13 @@ public sealed class Binding
         return new MoeBlock(weights, bank, shared, _device.Ops, experts);
     }
 
-    private GatedMlp Mlp(Mlp spec) => new(
-        Matrix(_shard.InnerRows(spec.Gate)), Matrix(_shard.InnerRows(spec.Up)), Matrix(_shard.InnerColumns(spec.Down)),
-        _device.Ops);
+    private GatedMlp Mlp(Mlp spec)
+    {
+        _widths = _widths.Max(new WorkspaceWidths(0, 0, 0, _shard.Inner(spec.Intermediate).Count));
+        return new GatedMlp(
+            Matrix(_shard.InnerRows(spec.Gate)), Matrix(_shard.InnerRows(spec.Up)), Matrix(_shard.InnerColumns(spec.Down)),
+            _device.Ops);
+    }
 
     private BoundNorm Norm(RmsNorm spec) => new(_plan.Vector(spec.Weight), spec.Epsilon);
 

@@ -47,9 +47,12 @@ public sealed class Workspace(Tensor projected, Tensor attended, Routes routes)
         whole with { Rows = rows, Columns = width, RowStride = width };
 }
 
-/// <summary>The widths that a model's blocks need of a <see cref="Workspace"/>.</summary>
-public readonly record struct WorkspaceWidths(int Projected, int Attended, int TopK)
+/// <summary>
+/// The widths that a model's blocks need of a <see cref="Workspace"/>, and the widest inner row of its gated MLPs.
+/// </summary>
+public readonly record struct WorkspaceWidths(int Projected, int Attended, int TopK, int Inner)
 {
     public WorkspaceWidths Max(WorkspaceWidths other) => new(
-        Math.Max(Projected, other.Projected), Math.Max(Attended, other.Attended), Math.Max(TopK, other.TopK));
+        Math.Max(Projected, other.Projected), Math.Max(Attended, other.Attended), Math.Max(TopK, other.TopK),
+        Math.Max(Inner, other.Inner));
 }

@@ -18,7 +18,7 @@ public sealed class GqaAttention(Gqa spec, GqaWeights weights, KvLayer cache, in
     private readonly AttentionRule _rule = new(1 / MathF.Sqrt(spec.HeadDim), spec.Window, weights.Sinks);
 
     public static WorkspaceWidths Widths(Gqa spec) =>
-        new((spec.Heads + (2 * spec.KvHeads)) * spec.HeadDim, spec.Heads * spec.HeadDim, 0);
+        new((spec.Heads + (2 * spec.KvHeads)) * spec.HeadDim, spec.Heads * spec.HeadDim, 0, 0);
 
     public override void Forward(Tensor x, Tensor residual, in StepInputs step)
     {

@@ -22,6 +22,14 @@ public interface IDevice : IDisposable
     IRecorder? Recorder => null;
 
     /// <summary>
+    /// Takes what operations on up to so many rows need for themselves, with gated MLPs of up to so many inner values: before
+    /// serving, so that no step takes memory.
+    /// </summary>
+    void Reserve(int rows, int inner)
+    {
+    }
+
+    /// <summary>
     /// Waits until everything enqueued so far has run. Throws <see cref="DeviceFaultException"/> if some of it has failed, and
     /// <see cref="DeviceLostException"/> if it does not come to an end. Nothing to do where operations are finished when
     /// they return.
