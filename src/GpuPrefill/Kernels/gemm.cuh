@@ -98,20 +98,21 @@ private:
     DEVICE static u32 weight_place(u32 row, u32 chunk) { return row * 64 + (chunk ^ (row >> 1 & 3)) * 16; }
     DEVICE static u32 token_place(u32 token, u32 chunk) { return token * 128 + (chunk ^ (token & 3) * 2) * 16; }
 
+    // Rows that lie a multiple of eight apart have the same swizzle, so that one place and constants beside it do for all
+    // that a thread copies or reads: addresses would otherwise take as many registers as the sums.
     DEVICE static void load(u8* stage, const W* const (&rows)[kWeightChunks], const float* const (&tokens)[kTokenChunks],
                             u32 k, u32 inputs) {
-        const u32 weight_chunk = thread_x() % 4, token_chunk = thread_x() % 8;
+        static_assert(kThreads / 8 % 8 == 0);
+        const u32 weight = k + thread_x() % 4 * 8, token = k + thread_x() % 8 * 4;
+        u8* const weights = stage + weight_place(thread_x() / 4, thread_x() % 4);
+        u8* const inputs_of_tile = stage + kWeightBytes + token_place(thread_x() / 8, thread_x() % 8);
         UNROLL
         for (u32 i = 0; i < kWeightChunks; ++i) {
-            const u32 at = k + weight_chunk * 8;
-            copy_async16(stage + weight_place(thread_x() / 4 + i * (kThreads / 4), weight_chunk), rows[i] + at,
-                         at < inputs);
+            copy_async16(weights + i * (kThreads / 4 * 64), rows[i] + weight, weight < inputs);
         }
         UNROLL
         for (u32 i = 0; i < kTokenChunks; ++i) {
-            const u32 at = k + token_chunk * 4;
-            copy_async16(stage + kWeightBytes + token_place(thread_x() / 8 + i * (kThreads / 8), token_chunk),
-                         tokens[i] + at, at < inputs);
+            copy_async16(inputs_of_tile + i * (kThreads / 8 * 128), tokens[i] + token, token < inputs);
         }
     }
 
@@ -119,18 +120,18 @@ private:
         UNROLL
         for (u32 half = 0; half < 2; ++half) {
             u32 a[kRowTiles][4];
+            const u8* const weights = stage + weight_place(first_row() + lane() % 16, half * 2 + lane() / 16);
             UNROLL
-            for (u32 m = 0; m < kRowTiles; ++m) {
-                load_matrices(a[m], stage + weight_place(first_row() + m * 16 + lane() % 16, half * 2 + lane() / 16));
-            }
+            for (u32 m = 0; m < kRowTiles; ++m) load_matrices(a[m], weights + m * (16 * 64));
+            const u32 q = lane() % 4, token = first_token() + lane() / 4;
+            const u8* const inputs[2] = {stage + kWeightBytes + token_place(token, half * 4 + q / 2) + q % 2 * 8,
+                                         stage + kWeightBytes + token_place(token, half * 4 + 2 + q / 2) + q % 2 * 8};
             UNROLL
             for (u32 n = 0; n < kTokenTiles; ++n) {
-                const u32 token = first_token() + n * 8 + lane() / 4, q = lane() % 4;
                 Terms terms[2];
                 UNROLL
                 for (u32 i = 0; i < 2; ++i) {
-                    const u32 chunk = half * 4 + i * 2 + q / 2;
-                    f32x2 v = *reinterpret_cast<const f32x2*>(stage + kWeightBytes + token_place(token, chunk) + q % 2 * 8);
+                    f32x2 v = *reinterpret_cast<const f32x2*>(inputs[i] + n * (8 * 128));
                     if constexpr (Pairs<W>::kScaled) v = {v.x * scales[n], v.y * scales[n]};
                     terms[i] = terms_of<W>(v.x, v.y);
                 }

@@ -6,6 +6,8 @@
 #include "linear.cuh"
 
 template <typename W>
+using HugeTile = GemmTile<W, 256, 128, 64, 64>;
+template <typename W>
 using LargeTile = GemmTile<W, 128, 128, 64, 32>;
 template <typename W>
 using SmallTile = GemmTile<W, 64, 64, 32, 32>;
@@ -42,11 +44,13 @@ DEVICE void gate_up_gemm(const LinearArgs& args) {
     });
 }
 
-#define GEMM(W)                                                                                                       \
-    KERNEL(linear_gemm_##W##_128, LinearArgs, LargeTile<W>::kThreads) { linear_gemm<W, LargeTile, 128, 128>(args); } \
-    KERNEL(linear_gemm_##W##_64, LinearArgs, SmallTile<W>::kThreads) { linear_gemm<W, SmallTile, 64, 64>(args); }    \
-    KERNEL(gate_up_gemm_##W##_128, LinearArgs, LargeTile<W>::kThreads) { gate_up_gemm<W, LargeTile, 128, 128>(args); } \
-    KERNEL(gate_up_gemm_##W##_64, LinearArgs, SmallTile<W>::kThreads) { gate_up_gemm<W, SmallTile, 64, 64>(args); }
+#define GEMM(W, Tile, rows, tokens)                                                                                      \
+    KERNEL(linear_gemm_##W##_##rows, LinearArgs, Tile<W>::kThreads) { linear_gemm<W, Tile, rows, tokens>(args); }        \
+    KERNEL(gate_up_gemm_##W##_##rows, LinearArgs, Tile<W>::kThreads) { gate_up_gemm<W, Tile, rows, tokens>(args); }
 
-GEMM(bf16)
-GEMM(f16)
+// Scales would take the registers that the largest tile leaves: bf16 only.
+GEMM(bf16, HugeTile, 256, 128)
+GEMM(bf16, LargeTile, 128, 128)
+GEMM(bf16, SmallTile, 64, 64)
+GEMM(f16, LargeTile, 128, 128)
+GEMM(f16, SmallTile, 64, 64)

@@ -4,7 +4,7 @@
 // A warp takes 16 rows as the operand [16, k] of mma and the tokens as [k, 8]. Which k an element has inside a step of
 // 32 is free as long as both operands agree, so lane (g, q) reads k = 8q ... 8q + 7 of rows g and g + 8, sixteen bytes
 // each, straight from global memory in the shape that two mma take: no ldmatrix, no barrier. Slice s takes every
-// slices-th step; the order of a token's sums depends on length and slices alone.
+// slices-th pair of steps, a line of 128 bytes a row; the order of a token's sums depends on length and slices alone.
 #pragma once
 #include "elements.cuh"
 
@@ -20,7 +20,7 @@ DEVICE void skinny_add(float (&sum)[kTiles][4], const W* upper, const W* lower, 
     const auto load = [&](u32 k) {
         UNROLL
         for (u32 i = 0; i < kAhead; ++i) {
-            const u32 at = k + i * slices * kStep + own;
+            const u32 at = k + i * kStep + own;
             next[i][0] = next[i][1] = {0, 0, 0, 0};
             if (at < length) {
                 next[i][0] = load_streamed(reinterpret_cast<const u32x4*>(upper + at));
@@ -28,15 +28,15 @@ DEVICE void skinny_add(float (&sum)[kTiles][4], const W* upper, const W* lower, 
             }
         }
     };
-    load(slice * kStep);
-    for (u32 k = slice * kStep; k < length; k += kAhead * slices * kStep) {
+    load(slice * kAhead * kStep);
+    for (u32 k = slice * kAhead * kStep; k < length; k += slices * kAhead * kStep) {
         u32x4 now[kAhead][2];
         UNROLL
         for (u32 i = 0; i < kAhead; ++i) now[i][0] = next[i][0], now[i][1] = next[i][1];
-        load(k + kAhead * slices * kStep);
+        load(k + slices * kAhead * kStep);
         UNROLL
         for (u32 i = 0; i < kAhead; ++i) {
-            const u32 at = k + i * slices * kStep + own;
+            const u32 at = k + i * kStep + own;
             const u32x4 u = now[i][0], l = now[i][1];
             const u32 a[2][4] = {{u.x, l.x, u.y, l.y}, {u.z, l.z, u.w, l.w}};
             UNROLL

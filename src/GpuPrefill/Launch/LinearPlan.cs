@@ -35,7 +35,7 @@ internal readonly record struct LinearProblem(
 
 /// <summary>Which kernel runs, and how.</summary>
 /// <param name="Path">The file.</param>
-/// <param name="Size">Tokens of a block, or of its tile; the last part of the kernel's name. 0 for any.</param>
+/// <param name="Size">Tokens of a block, or rows of its tile; the last part of the kernel's name. 0 for any.</param>
 /// <param name="Slices">Warps that share a row of weights.</param>
 /// <param name="Grid">Blocks, threads, shared memory.</param>
 internal readonly record struct LinearPlan(LinearPath Path, int Size, int Slices, LaunchGrid Grid)
@@ -54,6 +54,7 @@ internal readonly record struct LinearPlan(LinearPath Path, int Size, int Slices
 
     private const int AnyTokens = 16;
     private const int AnyRows = 64;
+    private const int HugeTile = 256;
     private const int LargeTile = 128;
     private const int SmallTile = 64;
     private const int Stages = 4;
@@ -99,6 +100,11 @@ internal readonly record struct LinearPlan(LinearPath Path, int Size, int Slices
             yield return (LinearPath.Skinny, 32, 0);
             yield return (LinearPath.Gemm, SmallTile, SharedBytes(SmallTile));
             yield return (LinearPath.Gemm, LargeTile, SharedBytes(LargeTile));
+        }
+
+        if (type == DType.BF16)
+        {
+            yield return (LinearPath.Gemm, HugeTile, SharedBytes(HugeTile));
         }
     }
 
@@ -148,13 +154,18 @@ internal readonly record struct LinearPlan(LinearPath Path, int Size, int Slices
         return new(LinearPath.Skinny, size, WarpsOfBlock, Blocks(problem, blocks, WarpsOfBlock * Warp));
     }
 
+    /// <summary>
+    /// The largest tile of which there is one for each multiprocessor: it reads activations from L2 least often. Scales of
+    /// f16 leave no registers for the largest of all.
+    /// </summary>
     private static LinearPlan ForGemm(in LinearProblem problem, int multiprocessors)
     {
         var rows = problem.Outputs * (problem.IsGated ? 2 : 1);
-        var isLarge = (long)DivideUp(problem.Tokens, LargeTile) * DivideUp(rows, LargeTile) >= multiprocessors;
-        var tile = isLarge ? LargeTile : SmallTile;
+        var tokens = problem.Tokens;
+        bool Fills(int tile) => (long)DivideUp(tokens, TokensOf(tile)) * DivideUp(rows, tile) >= multiprocessors;
+        var tile = problem.Type == DType.BF16 && Fills(HugeTile) ? HugeTile : Fills(LargeTile) ? LargeTile : SmallTile;
         var grid = new LaunchGrid(
-            DivideUp(problem.Tokens, tile), DivideUp(rows, tile), 1, isLarge ? 256 : 128, SharedBytes(tile));
+            DivideUp(tokens, TokensOf(tile)), DivideUp(rows, tile), 1, tile == SmallTile ? 128 : 256, SharedBytes(tile));
         return new(LinearPath.Gemm, tile, 1, grid);
     }
 
@@ -169,7 +180,10 @@ internal readonly record struct LinearPlan(LinearPath Path, int Size, int Slices
         new(problem.Tokens == 0 ? 0 : blocks, threads);
 
     /// <summary>Steps of 32 columns: of weights two bytes each, of activations four.</summary>
-    private static int SharedBytes(int tile) => Stages * ((tile * 32 * 2) + (tile * 32 * 4));
+    private static int SharedBytes(int tile) => Stages * ((tile * 32 * 2) + (TokensOf(tile) * 32 * 4));
+
+    /// <summary>A tile is named by its rows of weights.</summary>
+    private static int TokensOf(int tile) => Math.Min(tile, LargeTile);
 
     private static int DivideUp(int a, int b) => (a + b - 1) / b;
 }

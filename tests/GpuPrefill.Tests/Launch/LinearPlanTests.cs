@@ -15,7 +15,9 @@ public sealed class LinearPlanTests
     [InlineData(16, 4096, 2048, DType.F16, "linear_skinny_f16_16")]
     [InlineData(32, 4096, 2048, DType.BF16, "linear_skinny_bf16_32")]
     [InlineData(33, 4096, 2048, DType.BF16, "linear_gemm_bf16_64")]
-    [InlineData(4096, 4096, 2048, DType.BF16, "linear_gemm_bf16_128")]
+    [InlineData(1024, 4096, 2048, DType.BF16, "linear_gemm_bf16_128")]
+    [InlineData(4096, 4096, 2048, DType.BF16, "linear_gemm_bf16_256")]
+    [InlineData(4096, 4096, 2048, DType.F16, "linear_gemm_f16_128")]
     [InlineData(4096, 4096, 2044, DType.BF16, "linear_any_bf16")]
     [InlineData(4, 4096, 2044, DType.F32, "linear_gemv_f32_4")]
     [InlineData(5, 4096, 2048, DType.F32, "linear_any_f32")]
@@ -30,7 +32,7 @@ public sealed class LinearPlanTests
     [InlineData(1, "gate_up_gemv_bf16_1")]
     [InlineData(8, "gate_up_skinny_bf16_8")]
     [InlineData(100, "gate_up_gemm_bf16_64")]
-    [InlineData(5000, "gate_up_gemm_bf16_128")]
+    [InlineData(5000, "gate_up_gemm_bf16_256")]
     public void Gated_products_have_kernels_of_their_own(int tokens, string expected)
     {
         var plan = LinearPlan.For(new(tokens, 768, 2048, DType.BF16, IsAligned: true, IsGated: true), Multiprocessors);
@@ -99,7 +101,7 @@ public sealed class LinearPlanTests
     private static int TokensOf(in LinearPlan plan) => plan.Path switch
     {
         LinearPath.Any => 16 * plan.Grid.X,
-        LinearPath.Gemm => plan.Size * plan.Grid.X,
+        LinearPath.Gemm => Math.Min(plan.Size, 128) * plan.Grid.X,
         _ => plan.Size,
     };
 
