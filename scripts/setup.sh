@@ -68,7 +68,7 @@ want_clang() {
         say "Installing: clang-19"
         as_root apt-get update -qq >/dev/null 2>&1 || true
         as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends clang-19 >/dev/null 2>&1 && return 0
+            apt-get install -y -qq --no-install-recommends clang-19 libclang-rt-19-dev >/dev/null 2>&1 && return 0
     fi
     mkdir -p "$root/artifacts" && touch "$tried"
     say "clang 19 is not here and could not be installed: building without GPU kernels (--device cuda will say so)."

@@ -32,4 +32,9 @@ struct Observer {
 
 extern Observer* observer;
 
+// What a launch does to memory that other operations of the device may use: called by the observer, on a fiber, for each
+// access outside of the block's own memory. Ends the kernel if nothing orders the access behind those that it conflicts
+// with, or if the memory is another device's (driver/hazards.cpp).
+void note_access(const void* at, std::size_t bytes, bool writes, bool is_atomic);
+
 }  // namespace cuda_on_cpu

@@ -171,6 +171,7 @@ void Checker::access(std::uintptr_t address, std::size_t bytes, Access kind) {
     if (!find(address, bytes, kind, place)) return;
     if (wanted().unwritten && !is_write(kind)) check_written(place, address, bytes);
     touch(place, address, bytes, kind);
+    if (place.range != nullptr) note_access(pointer(address), bytes, is_write(kind), is_atomic(kind));
     if (place.range == nullptr || !is_write(kind)) return;
     if (place.range->written != nullptr) std::memset(place.range->written + (address - place.range->begin), 1, bytes);
     if (kind == Access::write && place.range->kind == MemoryKind::host && weak_holds(pointer(address))) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "api.h"
+#include "observer.h"
 
 namespace cuda_on_cpu::driver {
 
@@ -13,13 +14,6 @@ namespace {
 
 std::atomic<World*> the_world{nullptr};
 std::mutex world_mutex;
-std::atomic<std::uint64_t> generations{0};
-
-World* make_world() {
-    auto* const w = new World;
-    w->hazards.generation = ++generations;
-    return w;
-}
 
 struct Named {
     CUresult code;
@@ -149,7 +143,7 @@ World& world() {
     if (w != nullptr) return *w;
     const std::lock_guard lock(world_mutex);
     w = the_world.load(std::memory_order_relaxed);
-    if (w == nullptr) the_world.store(w = make_world(), std::memory_order_release);
+    if (w == nullptr) the_world.store(w = new World, std::memory_order_release);
     return *w;
 }
 
@@ -168,6 +162,8 @@ CUresult cuInit(unsigned flags) {
     Lock lock(w);
     if (!w.is_initialised) {
         w.options = read_options();
+        // Kernels tell of their accesses in the checked build only.
+        w.hazards.is_on = w.options.finds_hazards && cuda_on_cpu::observer != nullptr;
         w.fail_allocation = w.options.fail_allocation;
         w.fail_launch = w.options.fail_launch;
         w.fail_launch_kind = w.options.fail_launch_kind;
@@ -372,7 +368,7 @@ void cuda_on_cpu_restart() {
         if (is_idle) old->allocations.clear();
     }
     // The old one stays: its threads may still look at it.
-    the_world.store(make_world(), std::memory_order_release);
+    the_world.store(new World, std::memory_order_release);
 }
 
 const char* cuda_on_cpu_fault() {

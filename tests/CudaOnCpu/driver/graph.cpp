@@ -65,14 +65,13 @@ void run_chain(World& w, GraphExec& graph, std::size_t index, Run& run) {
                 if (w.is_abandoned) return;
                 join(run.clocks[n], run.clocks[before]);
             }
-            if (run.clocks[n].size() <= actor) run.clocks[n].resize(actor + 1);
-            ++run.clocks[n][actor];
             clock = run.clocks[n];
         }
         for (const std::size_t before : node.after) edge_to(&run.is_done[before]);
         run_work(w, node.work, actor, clock);
         edge_from(&run.is_done[n]);
         Lock lock(w);
+        run.clocks[n] = std::move(clock);
         run.is_done[n] = 1;
         w.done.notify_all();
     }
@@ -107,7 +106,8 @@ void cut_into_chains(World& w, GraphExec& exec) {
         }
         if (chain == exec.chains.size()) {
             exec.chains.emplace_back();
-            exec.actors.push_back(w.hazards.actors++);
+            exec.actors.push_back(new_actor(w.hazards, "branch " + std::to_string(exec.chains.size()) + " of graph " +
+                                                          std::to_string(exec.handle / 16)));
         }
         exec.chains[chain].push_back(n);
         ends[n] = chain;

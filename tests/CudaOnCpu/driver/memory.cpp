@@ -61,6 +61,7 @@ AllocationPtr map(World& w, std::size_t bytes, int device, std::uint64_t context
     allocation->context = context;
     std::memset(first, kCanary, static_cast<std::size_t>(allocation->base - first));
     std::memset(allocation->base + bytes, kCanary, rounded - bytes);
+    if (w.hazards.is_on) allocation->shadow = std::make_unique<Shadow>(bytes);
     w.allocations[allocation->base + bytes] = allocation;
     return allocation;
 }
@@ -140,6 +141,7 @@ CUresult register_host(World& w, char* at, std::size_t bytes) {
     auto allocation = std::make_shared<Allocation>();
     allocation->base = at;
     allocation->bytes = bytes;
+    if (w.hazards.is_on) allocation->shadow = std::make_unique<Shadow>(bytes);
     w.allocations[at + bytes] = allocation;
     add_mapped(w, *allocation);
     return CUDA_SUCCESS;

@@ -88,8 +88,6 @@ void run_stream(World& w, const StreamPtr& stream) {
         ++w.running;
         join(s.clock, item.host);
         for (const SignalPtr& signal : item.waits) join(s.clock, signal->clock);
-        if (s.clock.size() <= s.actor) s.clock.resize(s.actor + 1);
-        ++s.clock[s.actor];
         run_item(w, s, item, lock);
         --w.running;
         s.is_running = false;
@@ -109,7 +107,8 @@ StreamPtr create_stream(World& w, const ContextPtr& context, unsigned flags, int
     stream->context = context;
     stream->is_blocking = (flags & CU_STREAM_NON_BLOCKING) == 0;
     stream->priority = priority;
-    stream->actor = w.hazards.actors++;
+    stream->actor = new_actor(w.hazards, "stream " + std::to_string(stream->handle / 16) + " of device " +
+                                            std::to_string(context->device));
     context->streams.push_back(stream);
     std::thread([&w, stream] {
         const Quiet quiet;
@@ -144,7 +143,7 @@ void demand_all(World& w) {
 void wait_for(World& w, Lock& lock, const SignalPtr& signal) {
     if (signal == nullptr) return;
     wait_done(w, lock, *signal);
-    join(host_clock(w.hazards), signal->clock);
+    join(w.hazards.host, signal->clock);
     edge_to(signal.get());
 }
 
@@ -159,7 +158,7 @@ SignalPtr enqueue(World& w, const StreamPtr& stream, Item item) {
     item.finished = std::make_shared<Signal>();
     item.finished->stream = stream;
     item.finished->sequence = ++stream->enqueued;
-    item.host = tick(w.hazards);
+    item.host = tick_host(w.hazards);
     Context& context = *stream->context;
     // The legacy stream and blocking streams wait for each other.
     if (stream == context.legacy) {

@@ -12,12 +12,6 @@ namespace cuda_on_cpu::driver {
 
 namespace {
 
-// Keeps what an operation touches mapped until it has ended.
-struct Held {
-    AllocationPtr allocation;
-    bool is_wrong = false;
-};
-
 std::size_t extent(const Work& work, std::size_t pitch) { return (work.height - 1) * pitch + work.width; }
 
 void fail(World& w, const Work& work, CUresult code, const std::string& text) {
@@ -25,7 +19,7 @@ void fail(World& w, const Work& work, CUresult code, const std::string& text) {
     set_fault(w, *work.context, code, text);
 }
 
-// Copies and memsets were checked when they were submitted; meanwhile the memory may have been freed.
+// Keeps what an operation touches mapped until it has ended. Copies and memsets were checked when they were submitted; meanwhile the memory may have been freed.
 bool hold(World& w, const void* at, std::size_t bytes, bool is_device, AllocationPtr& held) {
     Lock lock(w);
     held = allocation_at(w, at);
@@ -33,7 +27,15 @@ bool hold(World& w, const void* at, std::size_t bytes, bool is_device, Allocatio
     return held->holds(static_cast<const char*>(at), bytes);
 }
 
-void run_copy(World& w, const Work& work) {
+// False if the operation must not go on: nothing orders it behind another one.
+bool touch(Operation& operation, Allocation& allocation, const void* at, std::size_t bytes, bool writes, bool is_atomic = false) {
+    const std::string missing = operation.access(allocation, at, bytes, writes, is_atomic);
+    if (!missing.empty()) fail(operation.world, operation.work, CUDA_ERROR_LAUNCH_FAILED, missing);
+    return missing.empty();
+}
+
+void run_copy(World& w, Operation& operation) {
+    const Work& work = operation.work;
     AllocationPtr target, source;
     const char* const from = work.staged != nullptr ? work.staged->data() : work.source;
     const bool is_whole = hold(w, work.target, extent(work, work.target_pitch), (work.flags & 1) != 0, target) &&
@@ -42,6 +44,8 @@ void run_copy(World& w, const Work& work) {
     for (std::size_t row = 0; row < work.height; ++row) {
         char* const into = work.target + row * work.target_pitch;
         const char* const out_of = from + row * work.source_pitch;
+        if (source != nullptr && !touch(operation, *source, out_of, work.width, false)) return;
+        if (target != nullptr && !touch(operation, *target, into, work.width, true)) return;
         {
             const Seen seen;
             std::memcpy(into, out_of, work.width);
@@ -54,11 +58,13 @@ void run_copy(World& w, const Work& work) {
     }
 }
 
-void run_set(World& w, const Work& work) {
+void run_set(World& w, Operation& operation) {
+    const Work& work = operation.work;
     AllocationPtr target;
     if (!hold(w, work.target, work.width, true, target)) {
         return fail(w, work, CUDA_ERROR_ILLEGAL_ADDRESS, "a memset met memory that was freed before it ran");
     }
+    if (!touch(operation, *target, work.target, work.width, true)) return;
     arena_written(work.target, work.width);
     const Seen seen;
     if (work.element_bytes == 1) {
@@ -77,7 +83,8 @@ bool is_reached(std::uint32_t now, std::uint32_t value, std::uint32_t flags) {
     }
 }
 
-void run_wait(World& w, const Work& work) {
+void run_wait(World& w, Operation& operation) {
+    const Work& work = operation.work;
     AllocationPtr target;
     if (!hold(w, work.target, 4, true, target)) {
         return fail(w, work, CUDA_ERROR_ILLEGAL_ADDRESS, "a wait for a value met memory that was freed before it ran");
@@ -86,7 +93,7 @@ void run_wait(World& w, const Work& work) {
     for (std::uint64_t tries = 0;; ++tries) {
         {
             const Seen seen;
-            if (is_reached(__atomic_load_n(at, __ATOMIC_ACQUIRE), work.value, work.flags)) return;
+            if (is_reached(__atomic_load_n(at, __ATOMIC_ACQUIRE), work.value, work.flags)) break;
         }
         if (tries < 200) {
             __builtin_ia32_pause();
@@ -101,13 +108,19 @@ void run_wait(World& w, const Work& work) {
         // Another stream may be what writes the value.
         demand_all(w);
     }
+    operation.acquire(at);
+    touch(operation, *target, at, 4, false, true);
 }
 
-void run_write(World& w, const Work& work) {
+void run_write(World& w, Operation& operation) {
+    const Work& work = operation.work;
     AllocationPtr target;
     if (!hold(w, work.target, 4, true, target)) {
         return fail(w, work, CUDA_ERROR_ILLEGAL_ADDRESS, "a write of a value met memory that was freed before it ran");
     }
+    if (!touch(operation, *target, work.target, 4, true, true)) return;
+    arena_written(work.target, 4);
+    operation.release(work.target);
     const Seen seen;
     __atomic_store_n(reinterpret_cast<std::uint32_t*>(work.target), work.value, __ATOMIC_RELEASE);
 }
@@ -118,7 +131,7 @@ bool is_stubbed(const World& w, const Kernel& kernel) {
                         [&](const std::string& name) { return name == kernel.name; });
 }
 
-void run_kernel(World& w, const Work& work, const Clock& clock) {
+void run_kernel(World& w, const Work& work) {
     const std::uint64_t number = ++w.kernels;
     if (is_stubbed(w, *work.kernel)) return;
     int wrong = 0;
@@ -136,7 +149,6 @@ void run_kernel(World& w, const Work& work, const Clock& clock) {
         schedule.seed = w.options.seed * 0x9e3779b97f4a7c15u + number;
     }
     schedule.stop = &work.context->stop;
-    (void)clock;
     std::string fault;
     {
         const Seen seen;
@@ -149,16 +161,16 @@ void run_kernel(World& w, const Work& work, const Clock& clock) {
 
 }  // namespace
 
-void run_work(World& w, const Work& work, std::uint32_t actor, const Clock& clock) {
-    (void)actor;
+void run_work(World& w, const Work& work, std::uint32_t actor, Clock& clock) {
     if (work.context->sticky != CUDA_SUCCESS) return;
+    Operation operation(w, work, actor, clock);
     switch (work.kind) {
         case Work::Kind::empty: return;
-        case Work::Kind::kernel: return run_kernel(w, work, clock);
-        case Work::Kind::copy: return run_copy(w, work);
-        case Work::Kind::set: return run_set(w, work);
-        case Work::Kind::wait_value: return run_wait(w, work);
-        case Work::Kind::write_value: return run_write(w, work);
+        case Work::Kind::kernel: return run_kernel(w, work);
+        case Work::Kind::copy: return run_copy(w, operation);
+        case Work::Kind::set: return run_set(w, operation);
+        case Work::Kind::wait_value: return run_wait(w, operation);
+        case Work::Kind::write_value: return run_write(w, operation);
     }
 }
 

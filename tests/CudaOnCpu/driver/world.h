@@ -263,6 +263,6 @@ CUresult end_capture(World& w, const StreamPtr& stream, GraphPtr& result);
 void cut_into_chains(World& w, GraphExec& exec);
 
 // ---- work.cpp: without the lock, on a stream's or a graph's thread ----
-void run_work(World& w, const Work& work, std::uint32_t actor, const Clock& clock);
+void run_work(World& w, const Work& work, std::uint32_t actor, Clock& clock);
 
 }  // namespace cuda_on_cpu::driver

@@ -9,6 +9,14 @@
 #include <vector>
 
 #include "cuda_api.h"
+#include "quiet.h"
+
+// For tests that do what a program must not.
+#ifdef CUDA_ON_CPU_TSAN
+#define SKIP_UNDER_TSAN() GTEST_SKIP() << "a race on purpose"
+#else
+#define SKIP_UNDER_TSAN() static_cast<void>(0)
+#endif
 
 // Field for field that of driver_kernels.cu.
 struct StreamArgs {

@@ -79,6 +79,7 @@ TEST_F(DriverMemory, FindsAByteWrittenBehindAnAllocation) {
 
 // A copy from pageable memory has the bytes of the call, one from pinned memory those of its turn.
 TEST_F(DriverMemory, ReadsPageableMemoryAtOnceAndPinnedMemoryInTurn) {
+    SKIP_UNDER_TSAN();
     start({{"CUDA_ON_CPU_ORDER", "lazy"}});
     const CUdeviceptr a = allocate(4), b = allocate(4);
     std::vector<unsigned> pageable{1};
@@ -92,6 +93,7 @@ TEST_F(DriverMemory, ReadsPageableMemoryAtOnceAndPinnedMemoryInTurn) {
 }
 
 TEST_F(DriverMemory, CopiesToPinnedMemoryOnlyInTurn) {
+    SKIP_UNDER_TSAN();
     start({{"CUDA_ON_CPU_ORDER", "lazy"}});
     const CUdeviceptr a = upload(std::vector<unsigned>{7});
     auto* const own = pinned<unsigned>(1);
@@ -103,6 +105,7 @@ TEST_F(DriverMemory, CopiesToPinnedMemoryOnlyInTurn) {
 }
 
 TEST_F(DriverMemory, PinsMemoryThatTheHostHas) {
+    SKIP_UNDER_TSAN();
     start({{"CUDA_ON_CPU_ORDER", "lazy"}});
     std::vector<unsigned> host(1024, 3);
     CUdeviceptr device = 0;
@@ -185,7 +188,7 @@ TEST_F(DriverMemory, FaultsWhereMemoryIsFreedBeforeItsCopy) {
 
 // A synchronous copy of pageable memory does not wait for the device, and a stream that does not block does not wait for it.
 TEST_F(DriverMemory, OrdersSynchronousCopiesWithBlockingStreamsOnly) {
-    start({{"CUDA_ON_CPU_ORDER", "lazy"}});
+    start({{"CUDA_ON_CPU_ORDER", "lazy"}, {"CUDA_ON_CPU_HAZARDS", "0"}});
     CUstream blocking = nullptr;
     ASSERT_EQ(cuStreamCreateWithPriority(&blocking, 0, 0), CUDA_SUCCESS);
     const CUdeviceptr pointer = allocate(4);
