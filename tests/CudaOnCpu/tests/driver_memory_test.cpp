@@ -188,6 +188,7 @@ TEST_F(DriverMemory, FaultsWhereMemoryIsFreedBeforeItsCopy) {
 
 // A synchronous copy of pageable memory does not wait for the device, and a stream that does not block does not wait for it.
 TEST_F(DriverMemory, OrdersSynchronousCopiesWithBlockingStreamsOnly) {
+    SKIP_UNDER_TSAN();
     start({{"CUDA_ON_CPU_ORDER", "lazy"}, {"CUDA_ON_CPU_HAZARDS", "0"}});
     CUstream blocking = nullptr;
     ASSERT_EQ(cuStreamCreateWithPriority(&blocking, 0, 0), CUDA_SUCCESS);
