@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <numeric>
 
 #include "fibers.h"
@@ -193,7 +194,9 @@ const Kernel* find_kernel(const char* name) {
 
 std::string launch(const Kernel& kernel, const Grid& grid, const void* args, const Schedule& schedule) {
     if (const std::string wrong = check_shape(kernel, grid); !wrong.empty()) return wrong + " in kernel " + kernel.name;
-    thread_local Executor own;
+    // On the heap: what is thread_local here must fit what is left of the static storage of threads when the library is loaded.
+    thread_local const auto owned = std::make_unique<Executor>();
+    Executor& own = *owned;
     executor = &own;
     catch_signals();
     own.make_stacks((grid.threads + kWarpSize - 1) / kWarpSize * kWarpSize);

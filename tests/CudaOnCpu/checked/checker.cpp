@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "observer.h"
 #include "weak.h"
@@ -84,9 +85,10 @@ std::string code() {
 
 [[noreturn]] void end(const std::string& what) { fail(what + code() + ","); }
 
+// On the heap: what is thread_local here must fit what is left of the static storage of threads when the library is loaded.
 Checker& mine() {
-    thread_local Checker own;
-    return own;
+    thread_local const auto own = std::make_unique<Checker>();
+    return *own;
 }
 
 constinit thread_local Checker* running __attribute__((tls_model("initial-exec"))) = nullptr;
@@ -347,8 +349,8 @@ void Checker::update(const void* at) { clocks.update(at); }
 void Checker::acquire(const void* at) { clocks.acquire(at); }
 
 void Checker::release(const void* at) {
-    publish(false);
     clocks.release(at);
+    publish(false);
 }
 
 // Stores to mapped memory reach the host: all of them, or those that the running thread has seen.

@@ -95,13 +95,17 @@ bool Clocks::has_acquired_block(Time when) const {
     return in(threads_[current->thread].acquired) || in(warp_acquired_[current->thread / kWarpSize]);
 }
 
-void Clocks::fence() {
+void Clocks::acquire_read() {
     Thread& thread = own();
-    if (!thread.read.empty()) {
-        join(thread.acquired, thread.read);
-        thread.read.clear();
-        has_acquisitions_ = true;
-    }
+    if (thread.read.empty()) return;
+    join(thread.acquired, thread.read);
+    thread.read.clear();
+    has_acquisitions_ = true;
+}
+
+void Clocks::fence() {
+    acquire_read();
+    Thread& thread = own();
     thread.has_fenced = true;
     thread.fence = now_;
     thread.fence_seen = seen_[current->thread / kWarpSize];
@@ -149,7 +153,10 @@ void Clocks::acquire(const void* at) {
     has_acquisitions_ = true;
 }
 
+// A store that releases is a fence and a store to the hardware (Lustig et al., "A Formal Analysis of the NVIDIA PTX Memory
+// Consistency Model", mapping of C++ to PTX).
 void Clocks::release(const void* at) {
+    acquire_read();
     add_release(at, true);
     ++now_;
 }

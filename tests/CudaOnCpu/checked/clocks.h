@@ -81,6 +81,7 @@ private:
     bool tells(const Release& release, std::uint32_t block, std::uint32_t thread, Time when) const;
     std::uint32_t block_at(Time when) const;
     Thread& own();
+    void acquire_read();
     void add_release(const void* at, bool is_ordered);
 
     Time now_ = 1, launch_start_ = 1, block_start_ = 1;
