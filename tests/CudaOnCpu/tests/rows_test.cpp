@@ -113,6 +113,19 @@ TEST(Rows, AreWidenedCopiedAndAdded) {
     }
 }
 
+TEST(Rows, KeepToTheirWidthWhereOnlyStridesAreWholeVectors) {
+    constexpr u32 kWidth = 5, kStride = 8;
+    const Buffer<float> values(uniform(9 * kStride));
+    const Buffer<i32> ids(std::vector<i32>{8, 0, 3, 3});
+    Buffer<float> y(std::vector<float>(ids.size() * kStride, 77.0f));
+
+    launch("embed_f32", {4, 1, 1, 256, 0}, RowsArgs{values.data(), ids.data(), y.data(), kStride, kStride, 9, kWidth});
+
+    for (u32 i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y[i], i % kStride < kWidth ? values[ids[i / kStride] * kStride + i % kStride] : 77.0f);
+    }
+}
+
 TEST(Rows, AnIndexBeyondTheTableGivesNaN) {
     const Buffer<float> values(uniform(8));
     const Buffer<i32> ids(std::vector<i32>{-1, 2, 1});
