@@ -91,6 +91,8 @@ internal sealed unsafe class CudaMailbox : IMailbox
         _kernels.Collect(_device.Stream, args);
     }
 
+    public void Flush() => _ = _device.Stream.IsDone;
+
     public void GiveUp()
     {
         Interlocked.CompareExchange(ref *(uint*)Memory.Fault, (uint)MailboxFault.HostFailed, (uint)MailboxFault.None);

@@ -33,6 +33,9 @@ public abstract class EngineGoldens
 
     protected abstract IDevice NewDevice();
 
+    /// <summary>How models are spread and run.</summary>
+    protected virtual PagedSetting Setting { get; } = new();
+
     [Theory]
     [MemberData(nameof(Settings))]
     public async Task Greedy_answers_are_the_references_whatever_else_runs(string name, int pageSize, int chunk, int running)
@@ -81,9 +84,9 @@ public abstract class EngineGoldens
         }
     }
 
-    private static Engine Start(IDevice device, GoldenCase golden, int pageSize, int chunk, int running)
+    private Engine Start(IDevice device, GoldenCase golden, int pageSize, int chunk, int running)
     {
-        var model = new PagedModel(device, golden.Folder, DType.F32, DType.F32, pageSize);
+        var model = new PagedModel(device, golden.Folder, DType.F32, DType.F32, pageSize, setting: Setting);
         var batch = model.Sizes;
         var options = new EngineOptions
         {

@@ -36,6 +36,9 @@ public abstract class GoldenModels(ITestOutputHelper output)
 
     protected abstract IDevice NewDevice();
 
+    /// <summary>How models are spread and run.</summary>
+    protected virtual PagedSetting Setting { get; } = new();
+
     [Theory]
     [MemberData(nameof(Cases))]
     public void Logits_of_every_position_are_the_references(string name)
@@ -199,7 +202,7 @@ public abstract class GoldenModels(ITestOutputHelper output)
         {
             var golden = GoldenCase.Open(name);
             using var device = NewDevice();
-            var model = new PagedModel(device, golden.Folder, type, type, 16);
+            var model = new PagedModel(device, golden.Folder, type, type, 16, setting: Setting);
 
             var whole = golden.Share(model.Prefill(new PagedSequence(golden.Prompt), golden.Prompt.Length), golden.Logits);
             var single = golden.Share(model.Prefill(new PagedSequence(golden.Prompt), 1), golden.Logits);
@@ -239,7 +242,7 @@ public abstract class GoldenModels(ITestOutputHelper output)
     private (GoldenCase Golden, PagedModel Model) Load(string name, int pageSize = 16)
     {
         var golden = GoldenCase.Open(name);
-        return (golden, new PagedModel(NewDevice(), golden.Folder, DType.F32, DType.F32, pageSize));
+        return (golden, new PagedModel(NewDevice(), golden.Folder, DType.F32, DType.F32, pageSize, setting: Setting));
     }
 
     private static int Chunk(Random random) => random.Next(3) == 0 ? random.Next(1, 24) : 1;

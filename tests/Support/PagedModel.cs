@@ -4,6 +4,7 @@ using LsglangSharp.Runtime.Models;
 using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
+using LsglangSharp.Runtime.Specs;
 using LsglangSharp.Runtime.Weights;
 
 namespace LsglangSharp.Support;
@@ -20,6 +21,18 @@ public sealed class PagedSequence(params ReadOnlySpan<int> tokens)
     public int Remaining => Tokens.Count - Cached;
 }
 
+/// <summary>How a model is spread and run, beside its device.</summary>
+public sealed record PagedSetting
+{
+    /// <summary>On a <see cref="HybridDevice"/>: the layers whose experts stay on the device.</summary>
+    public Func<int, bool> IsResident { get; init; } = _ => false;
+
+    /// <summary>Numbers of rows for which steps are recorded.</summary>
+    public IReadOnlyList<int> Recorded { get; init; } = [];
+
+    public MailboxOptions Mailbox { get; init; } = new();
+}
+
 /// <summary>
 /// A loaded checkpoint that runs steps over sequences without an engine: pages come from a shuffled list.
 /// </summary>
@@ -30,16 +43,20 @@ public sealed class PagedModel : IDisposable
     private readonly Queue<int> _free;
     private readonly int _pageSize;
 
-    public PagedModel(IDevice device, string folder, DType weights, DType cache, int pageSize, int tokensMax = 256)
-        : this([device], null, folder, weights, cache, pageSize, tokensMax)
+    public PagedModel(
+        IDevice device, string folder, DType weights, DType cache, int pageSize, int tokensMax = 256, PagedSetting? setting = null)
+        : this([device], null, folder, weights, cache, pageSize, tokensMax, setting)
     {
     }
 
-    /// <summary>Several devices that share every layer, and what puts their parts together, for a step's sizes and the hidden size.</summary>
+    /// <summary>
+    /// Several devices that share every layer, and what puts their parts together, for a step's sizes and the hidden size.
+    /// </summary>
     public PagedModel(
-        IReadOnlyList<IDevice> devices, Func<StepSizes, int, ICollective>? collective, string folder, DType weights, DType cache, int pageSize,
-        int tokensMax = 256)
+        IReadOnlyList<IDevice> devices, Func<StepSizes, int, ICollective>? collective, string folder, DType weights, DType cache,
+        int pageSize, int tokensMax = 256, PagedSetting? setting = null)
     {
+        setting ??= new PagedSetting();
         // Enough for every test here: a few sequences of about a hundred tokens.
         const int CacheTokens = 4096, SequencesMax = 24;
         var pages = (CacheTokens / pageSize) + SequencesMax;
@@ -47,12 +64,16 @@ public sealed class PagedModel : IDisposable
         Sizes = sizes;
         var model = ModelFolder.Open(folder);
         Shard.Require(model.Spec, devices.Count);
+        Hybrid = NewHybrid(devices[0], model.Spec, sizes, setting);
         var plans = devices.Select(device => new WeightPlan(device.Memory)).ToArray();
         var ranks = devices.Select((device, rank) =>
         {
             var kv = new KvCacheMemory(device.Memory, cache, pages, pageSize);
             var shard = new Shard(rank, devices.Count);
-            return (Binding.Bind(model.Spec, device, weights, plans[rank], kv.Allocate, shard), device);
+            var bound = Binding.Bind(
+                model.Spec, device, weights, plans[rank], kv.Allocate, shard,
+                layer => Hybrid is null || setting.IsResident(layer) ? device.Experts : Hybrid);
+            return (bound, device);
         }).ToArray();
         using (var checkpoint = Checkpoint.Open(folder))
         {
@@ -65,8 +86,10 @@ public sealed class PagedModel : IDisposable
         _pageSize = pageSize;
         _batch = sizes.NewBatch();
         _collective = collective?.Invoke(sizes, model.Spec.Embedding.Hidden);
-        Coordinator = new Coordinator(ranks, _collective, sizes);
+        Coordinator = new Coordinator(ranks, _collective, sizes, Hybrid);
         Device = devices[0];
+        Coordinator.Record(setting.Recorded);
+        (Device as HybridDevice)?.DisposeFirst(this);
     }
 
     public StepSizes Sizes { get; }
@@ -75,10 +98,26 @@ public sealed class PagedModel : IDisposable
 
     public Coordinator Coordinator { get; }
 
+    /// <summary>The experts on the host; null without.</summary>
+    public HybridExperts? Hybrid { get; }
+
     public void Dispose()
     {
         Coordinator.Dispose();
+        Hybrid?.Dispose();
         (_collective as IDisposable)?.Dispose();
+    }
+
+    private static HybridExperts? NewHybrid(IDevice device, ModelSpec spec, StepSizes sizes, PagedSetting setting)
+    {
+        var sparse = spec.Layers.Select(layer => layer.Ffn).OfType<Moe>().ToArray();
+        if (sparse.Length == 0 || device is not HybridDevice { Host: { } host } hybrid)
+        {
+            return null;
+        }
+
+        var shape = new MailboxShape(1, sizes.TokensMax, spec.Embedding.Hidden, sparse.Max(moe => moe.Router.TopK));
+        return new HybridExperts(hybrid.MailboxDevice.NewMailbox(shape, setting.Mailbox), host, setting.Mailbox);
     }
 
     /// <summary>

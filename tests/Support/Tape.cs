@@ -29,6 +29,8 @@ public sealed class TapeDevice(Tape tape, IDevice inner) : IDevice, IDeviceOps, 
 
     public IExperts Experts => this;
 
+    public IRecorder? Recorder { get; init; }
+
     public void Embed(WeightMatrix table, Tensor ids, Tensor y) => tape.Record("embed");
 
     public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor y) => tape.Record("norm");

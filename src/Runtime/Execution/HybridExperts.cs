@@ -49,6 +49,7 @@ public sealed class HybridExperts(IMailbox mailbox, IMailboxExperts host, Mailbo
     {
         if (!IsRecording)
         {
+            mailbox.Flush();
             Server.Serve(_indices[run.Bank], 1, run.X.Rows, options.HostTimeout);
         }
 
@@ -60,6 +61,7 @@ public sealed class HybridExperts(IMailbox mailbox, IMailboxExperts host, Mailbo
     {
         if (_requests.Count > 0)
         {
+            mailbox.Flush();
             Server.Serve(0, _requests.Count, rows, options.HostTimeout);
         }
     }

@@ -69,6 +69,11 @@ public interface IMailbox : IDisposable
     /// </summary>
     void Collect(int slot, Routes routes, Tensor y);
 
+    /// <summary>
+    /// Sees to it that what was enqueued runs although nobody waits for it: a device may hold work back until somebody asks.
+    /// </summary>
+    void Flush();
+
     /// <summary>Sets the fault, unless there is one, and ends all waiting of the device. From the host, at any time.</summary>
     void GiveUp();
 
