@@ -129,13 +129,21 @@ COC_OWN void mma_f16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], COC_HE
     on_cpu::mma(d, a, b, false, here);
 }
 COC_OWN void load_matrices(u32 (&d)[4], const void* row, COC_HERE) { on_cpu::load_matrices(d, row, false, here); }
-COC_OWN void load_matrices_transposed(u32 (&d)[4], const void* row, COC_HERE) {
-    on_cpu::load_matrices(d, row, true, here);
+using SharedAddress = u64;
+COC_OWN SharedAddress shared_address(const void* pointer) { return reinterpret_cast<SharedAddress>(pointer); }
+COC_OWN void load_matrices(u32 (&d)[4], SharedAddress row, COC_HERE) {
+    on_cpu::load_matrices(d, reinterpret_cast<const void*>(row), false, here);
+}
+COC_OWN void load_matrices_transposed(u32 (&d)[4], SharedAddress row, COC_HERE) {
+    on_cpu::load_matrices(d, reinterpret_cast<const void*>(row), true, here);
 }
 
 // A copy takes place when its group is waited for, no sooner; what it replaces is poisoned until then.
 COC_OWN void copy_async16(void* shared, const void* global, bool live = true) {
     cuda_on_cpu::copy_async(shared, live ? global : nullptr, 16);
+}
+COC_OWN void copy_async16(SharedAddress shared, const void* global, bool live = true) {
+    copy_async16(reinterpret_cast<void*>(shared), global, live);
 }
 COC_OWN void copy_async_commit() { cuda_on_cpu::copy_async_commit(); }
 template <u32 kOpen>

@@ -31,7 +31,6 @@ struct AttentionArgs {
     u32 page_size;
     u32 window;      // 0: none
     u32 chunks_max;  // of a sequence
-    u32 two_terms;   // activations as two 16-bit terms, where they meet 16-bit keys and values
     float score_scale;  // scale * key scale * log2 e: scores are taken to the base 2
     float value_scale;
 };

@@ -12,7 +12,7 @@
 
 template <typename T, u32 kDim, bool kPacked>
 struct AttentionDecode {
-    using Tile = AttentionTile<T, kDim, kSixteen, kPacked>;
+    using Tile = AttentionTile<T, kDim, kSixteen, kPacked, 2>;
     static constexpr u32 kWarps = kDim == 256 ? 2 : 4, kThreads = kWarps * kWarp;
     static constexpr u32 kStageBytes = 2 * Tile::kTileBytes;
     // 64 KiB a block, so that two fit where an SM has 164 KiB, and one where it has 100.
@@ -51,14 +51,14 @@ struct AttentionDecode {
         for (u32 r = 0; r < Tile::kRows; ++r) {
             factors[r] = args.score_scale * Operand<T>::kFactor * divisors[fragment_row() + r * 8];
         }
-        u8* const buffers = shared + warp() * kStages * kStageBytes;
+        const SharedAddress buffers = shared_address(shared) + warp() * kStages * kStageBytes;
 
         for (u32 chunk = block_x(); chunk < chunks.count; chunk += blocks_x()) {
             const u32 start = chunks.start + chunk * chunks.tokens, end = min_of(sequence.length, start + chunks.tokens);
             const u32 tiles = divide_up(end - start, kSixteen), own = tiles > warp() ? divide_up(tiles - warp(), kWarps) : 0;
             const auto load = [&](u32 i) {
                 if (i < own) {
-                    u8* const buffer = buffers + i % kStages * kStageBytes;
+                    const SharedAddress buffer = buffers + i % kStages * kStageBytes;
                     load_sixteen<T, kDim>(args, sequence.pages, kv_head, start + (warp() + i * kWarps) * kSixteen, chunks.first,
                                           end, buffer, buffer + Tile::kTileBytes);
                 }
@@ -72,9 +72,8 @@ struct AttentionDecode {
                 sync_warp();
                 load(i + kStages - 1);
                 const u32 key = start + (warp() + i * kWarps) * kSixteen;
-                const u8* const buffer = buffers + i % kStages * kStageBytes;
-                tile.add(buffer, buffer + Tile::kTileBytes, factors, args.two_terms != 0,
-                         key < chunks.first || key + kSixteen > end,
+                const SharedAddress buffer = buffers + i % kStages * kStageBytes;
+                tile.add(buffer, buffer + Tile::kTileBytes, factors, key < chunks.first || key + kSixteen > end,
                          [&](u32, u32 k) { return key + k >= chunks.first && key + k < end; });
             }
             copy_async_wait<0>();

@@ -10,12 +10,12 @@
 #pragma once
 #include "attention_tile.cuh"
 
-template <typename T, u32 kDim>
+template <typename T, u32 kDim, u32 kTerms>
 struct AttentionPrefill {
     static constexpr u32 kWarps = kDim == 256 ? 2 : 4, kThreads = kWarps * kWarp, kKeys = kWarps * kSixteen;
-    using Tile = AttentionTile<T, kDim, kKeys, false>;
+    using Tile = AttentionTile<T, kDim, kKeys, false, kTerms>;
     static constexpr u32 kBlockRows = kWarps * kSixteen;
-    static constexpr u32 kStageBytes = 2 * Tile::kTileBytes, kStages = 2, kQueryBytes = kWarps * 2 * Tile::kQueryBytes;
+    static constexpr u32 kStageBytes = 2 * Tile::kTileBytes, kStages = 2, kQueryBytes = kWarps * kTerms * Tile::kQueryBytes;
     // Queries that are kept in registers leave their place to keys.
     static constexpr u32 kBufferBytes = kStages * kStageBytes;
     static constexpr u32 kSharedBytes = !Tile::kQueriesKept             ? kBufferBytes + kQueryBytes
@@ -39,12 +39,12 @@ struct AttentionPrefill {
 
         const u32 past = sequence.length - sequence.rows;
         u8* const query_tiles = Tile::kQueriesKept ? shared : shared + kBufferBytes;
-        u8* const own_queries = query_tiles + warp() * 2 * Tile::kQueryBytes;
+        u8* const own_queries = query_tiles + warp() * kTerms * Tile::kQueryBytes;
+        u8* const own_low = kTerms == 2 ? own_queries + Tile::kQueryBytes : nullptr;
         for (u32 r = 0; r < kSixteen; ++r) {
             const u32 pair = first_pair + warp() * kSixteen + r, row = sequence.first_row + pair / args.group;
             const float* const q = args.q + row * args.q_stride + u64{kv_head * args.group + pair % args.group} * kDim;
-            const float divisor =
-                load_query<T, kDim>(pair < pairs ? q : nullptr, own_queries, r, own_queries + Tile::kQueryBytes, r);
+            const float divisor = load_query<T, kDim>(pair < pairs ? q : nullptr, own_queries, r, own_low, r);
             if (lane() == 0) divisors[warp() * kSixteen + r] = divisor;
         }
         sync_block();
@@ -70,9 +70,10 @@ struct AttentionPrefill {
         const u32 begin = first_key(args, past + first_pair / args.group), end = past + last_pair / args.group + 1;
         const u32 start = begin / kKeys * kKeys, tiles = divide_up(end - start, kKeys);
 
+        const SharedAddress buffers = shared_address(shared);
         const auto load = [&](u32 i) {
             if (i < tiles) {
-                u8* const buffer = shared + i % kStages * kStageBytes + warp() * kSixteen * Tile::kRowBytes;
+                const SharedAddress buffer = buffers + i % kStages * kStageBytes + warp() * kSixteen * Tile::kRowBytes;
                 load_sixteen<T, kDim>(args, sequence.pages, kv_head, start + i * kKeys + warp() * kSixteen, begin, end, buffer,
                                       buffer + Tile::kTileBytes);
             }
@@ -85,8 +86,8 @@ struct AttentionPrefill {
             sync_block();
             const u32 key = start + i * kKeys;
             if (key <= warp_high && key + kKeys > first_key(args, warp_low)) {
-                const u8* const buffer = shared + i % kStages * kStageBytes;
-                tile.add(buffer, buffer + Tile::kTileBytes, factors, args.two_terms != 0,
+                const SharedAddress buffer = buffers + i % kStages * kStageBytes;
+                tile.add(buffer, buffer + Tile::kTileBytes, factors,
                          key + kKeys - 1 > warp_low || key < first_key(args, warp_high),
                          [&](u32 r, u32 k) { return key + k >= first[r] && key + k <= position[r]; });
             }
@@ -110,7 +111,7 @@ struct AttentionPrefill {
     }
 };
 
-#define ATTENTION_PREFILL(T, dim)                                                                             \
-    KERNEL(attention_prefill_##T##_##dim, AttentionArgs, (AttentionPrefill<T, dim>::kThreads)) {             \
-        AttentionPrefill<T, dim>::run(args);                                                                 \
+#define ATTENTION_PREFILL(T, dim, terms)                                                                      \
+    KERNEL(attention_prefill_##T##_##dim##_##terms, AttentionArgs, (AttentionPrefill<T, dim, terms>::kThreads)) { \
+        AttentionPrefill<T, dim, terms>::run(args);                                                           \
     }

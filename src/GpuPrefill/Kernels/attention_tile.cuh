@@ -4,14 +4,15 @@
 // values are exact in 16 bits, those of a cache of bf16 as bf16, of f16 and of FP8 as f16. Each product of a term is
 // exact and sums are float32, so what is lost is what the second term leaves: 2^-16 of a query or a weight for bf16,
 // 2^-22 for f16. So that f16's exponents suffice, a row of queries is scaled to below 2 by a power of two, and weights,
-// which are at most 1, are multiplied by 2^15. With two_terms = 0 the high term counts alone.
+// which are at most 1, are multiplied by 2^15.
 //
 // A row that sees a part of a tile's keys only gives the others a weight of 0. Keys outside of what is asked for are
 // zeros in shared memory, never what the cache happens to hold. A value that is no number still spoils rows of its
 // own sequence, in whose tile it lies, before it comes to be seen; other sequences never.
 //
 // Rows in shared memory are swizzled by chunks of sixteen bytes, so that the eight rows that ldmatrix takes lie in
-// different banks.
+// different banks. Tiles begin at multiples of a row's bytes: another chunk of a row is an exclusive or with a constant
+// away, and a lane needs one register for all places that it reads in a tile.
 #pragma once
 #include "attention.cuh"
 
@@ -45,26 +46,30 @@ DEVICE u32 tile_offset(u32 row, u32 chunk) {
 // Brings sixteen keys and values, from position `key` on, into a tile, by one warp; zeros where a position is outside of
 // [first, end). To be committed by the caller.
 template <typename T, u32 kDim>
-DEVICE void load_sixteen(const AttentionArgs& args, const i32* pages, u32 kv_head, u32 key, u32 first, u32 end, u8* keys,
-                         u8* values) {
-    constexpr u32 kRowBytes = kDim * sizeof(T), kChunks = kRowBytes / 16;
+DEVICE void load_sixteen(const AttentionArgs& args, const i32* pages, u32 kv_head, u32 key, u32 first, u32 end,
+                         SharedAddress keys, SharedAddress values) {
+    constexpr u32 kRowBytes = kDim * sizeof(T), kChunks = kRowBytes / 16, kRowsOfPass = kWarp / kChunks;
+    static_assert(kRowsOfPass > 0 && kRowsOfPass <= 8);
+    const u32 chunk = lane() % kChunks, row_of_pass = lane() / kChunks, place = tile_offset<kRowBytes>(row_of_pass, chunk);
+    const SharedAddress key_place = keys + place, value_place = values + place;
     const u32 own_key = key + lane() % kSixteen;
     const u32 own = own_key >= first && own_key < end ? cache_row(args, pages, kv_head, own_key) : kNoRow;
     UNROLL
     for (u32 i = 0; i < kSixteen * kChunks / kWarp; ++i) {
-        const u32 at = i * kWarp + lane(), row = at / kChunks, chunk = at % kChunks;
-        const u32 source = shuffle(own, row);
+        const u32 source = shuffle(own, i * kRowsOfPass + row_of_pass);
         const bool live = source != kNoRow;
         const u64 from = live ? u64{source} * kRowBytes + chunk * 16 : 0;
-        copy_async16(keys + tile_offset<kRowBytes>(row, chunk), args.keys + from, live);
-        copy_async16(values + tile_offset<kRowBytes>(row, chunk), args.values + from, live);
+        // tile_offset of that row: its low bits are row_of_pass, those above i's.
+        const u32 swizzle = kChunks == 4 ? 0 : i * kRowsOfPass % 8 * 16;
+        copy_async16((key_place ^ swizzle) + i * kRowsOfPass * kRowBytes, args.keys + from, live);
+        copy_async16((value_place ^ swizzle) + i * kRowsOfPass * kRowBytes, args.values + from, live);
     }
 }
 
 DEVICE float magnitude(float x) { return bits_as<float>(bits_as<u32>(x) & 0x7fffffff); }
 
 // One row of queries as terms in shared memory, by one warp; zeros where q is null. The row of the low terms may be
-// another row of the same tile. What the row was divided by is returned: a power of two.
+// another row of the same tile, or nowhere. What the row was divided by is returned: a power of two.
 template <typename T, u32 kDim>
 DEVICE float load_query(const float* q, u8* high_tile, u32 high_row, u8* low_tile, u32 low_row) {
     using Element = OperandType<T>;
@@ -105,6 +110,7 @@ DEVICE float load_query(const float* q, u8* high_tile, u32 high_row, u8* low_til
         };
         store(high_tile, high_row, first_word, first.high);
         store(high_tile, high_row, second_word, second.high);
+        if (low_tile == nullptr) continue;
         store(low_tile, low_row, first_word, first.low);
         store(low_tile, low_row, second_word, second.low);
     }
@@ -112,21 +118,22 @@ DEVICE float load_query(const float* q, u8* high_tile, u32 high_row, u8* low_til
 }
 
 // kPacked: rows 0 to 7 of the queries hold the high terms of eight rows, and rows 8 to 15 their low terms, so that both
-// count in one product; the weights likewise. Else two products, of sixteen rows each.
-template <typename T, u32 kDim, u32 kKeys, bool kPacked>
+// count in one product; the weights likewise. Else as many products as terms, of sixteen rows each; one term is the high
+// one.
+template <typename T, u32 kDim, u32 kKeys, bool kPacked, u32 kTermsOfRow>
 struct AttentionTile {
     using Element = OperandType<T>;
     static constexpr u32 kRowBytes = kDim * sizeof(T), kTileBytes = kKeys * kRowBytes, kQueryBytes = kSixteen * kDim * 2;
     static constexpr u32 kRows = kPacked ? 1 : 2;  // of a lane: fragment_row(), and that + 8
-    static constexpr u32 kTerms = kPacked ? 1 : 2;
+    static constexpr u32 kTerms = kPacked ? 1 : kTermsOfRow;  // products
     static constexpr u32 kSteps = kDim / kSixteen, kGroups = kKeys / 8, kDimTiles = kDim / 8;
     // Fragments of queries stay in registers while these suffice.
-    static constexpr bool kQueriesKept = kSteps * kTerms <= 16;
+    static constexpr bool kQueriesKept = kDim <= 128;
 
     float values[kDimTiles][4] = {};
     float maximum[kRows], sum[kRows];  // the sum is this lane's part of its rows'
     u32 queries[kTerms][kQueriesKept ? kSteps : 1][4];
-    const u8* query_tile;
+    SharedAddress query_place;  // of this lane
 
     DEVICE void start() {
         UNROLL
@@ -140,7 +147,7 @@ struct AttentionTile {
 
     // query_tile: [terms][16][kDim], complete and visible to the warp.
     DEVICE void take_queries(const u8* tile) {
-        query_tile = tile;
+        query_place = shared_address(tile) + tile_offset<kDim * 2>(lane() / 8 % 2 * 8 + lane() % 8, lane() / 16);
         if constexpr (kQueriesKept) {
             UNROLL
             for (u32 term = 0; term < kTerms; ++term) {
@@ -151,9 +158,7 @@ struct AttentionTile {
     }
 
     DEVICE void load_query_fragment(u32 (&fragment)[4], u32 term, u32 step) const {
-        const u32 matrix = lane() / 8;
-        load_matrices(fragment, query_tile + term * kQueryBytes +
-                                    tile_offset<kDim * 2>(matrix % 2 * 8 + lane() % 8, step * 2 + matrix / 2));
+        load_matrices(fragment, (query_place ^ (step * 32)) + term * kQueryBytes);
     }
 
     DEVICE void query_fragment(u32 (&fragment)[4], u32 term, u32 step) const {
@@ -168,10 +173,9 @@ struct AttentionTile {
     // Adds the keys and values of a tile. factors[r]: what row r's products are multiplied by to be scores to the base 2.
     // sees(r, k): whether row r sees key k of the tile; asked if `masked` only.
     template <typename Sees>
-    DEVICE void add(const u8* keys, const u8* tile_values, const float (&factors)[kRows], bool two_terms, bool masked,
-                    Sees sees) {
+    DEVICE void add(SharedAddress keys, SharedAddress tile_values, const float (&factors)[kRows], bool masked, Sees sees) {
         float scores[kGroups][4] = {};
-        score(scores, keys, two_terms);
+        score(scores, keys);
         float weights[kGroups][kRows * 2];
         UNROLL
         for (u32 n = 0; n < kGroups; ++n) {
@@ -183,7 +187,7 @@ struct AttentionTile {
             }
         }
         soften(weights);
-        mix(weights, tile_values, two_terms);
+        mix(weights, tile_values);
     }
 
     // sums[r] becomes the row's whole sum.
@@ -217,40 +221,39 @@ private:
     }
 
     DEVICE static void product(float (&scores)[kGroups][4], u32 group, const u32 (&upper)[2], const u32 (&lower)[2],
-                               const u32 (&high)[4], const u32 (&low)[4], bool two_terms) {
-        Pairs<Element>::mma(scores[group], high, upper);
-        Pairs<Element>::mma(scores[group + 1], high, lower);
-        if (!kPacked && two_terms) {
-            Pairs<Element>::mma(scores[group], low, upper);
-            Pairs<Element>::mma(scores[group + 1], low, lower);
+                               const u32 (&terms)[kTerms][4]) {
+        UNROLL
+        for (u32 term = 0; term < kTerms; ++term) {
+            Pairs<Element>::mma(scores[group], terms[term], upper);
+            Pairs<Element>::mma(scores[group + 1], terms[term], lower);
         }
     }
 
-    DEVICE void score(float (&scores)[kGroups][4], const u8* keys, bool two_terms) const {
-        const u32 matrix = lane() / 8, row = matrix / 2 * 8 + lane() % 8;
+    DEVICE void score(float (&scores)[kGroups][4], SharedAddress keys) const {
+        const SharedAddress place = keys + tile_offset<kRowBytes>(lane() / 16 * 8 + lane() % 8, lane() / 8 % 2);
         constexpr u32 kStepsOfLoad = 2 / sizeof(T);
         UNROLL
         for (u32 load = 0; load < kSteps / kStepsOfLoad; ++load) {
-            u32 high[kStepsOfLoad][4], low[kStepsOfLoad][4] = {};
+            u32 terms[kStepsOfLoad][kTerms][4];
             UNROLL
             for (u32 s = 0; s < kStepsOfLoad; ++s) {
-                query_fragment(high[s], 0, load * kStepsOfLoad + s);
-                if constexpr (!kPacked) query_fragment(low[s], 1, load * kStepsOfLoad + s);
+                UNROLL
+                for (u32 term = 0; term < kTerms; ++term) query_fragment(terms[s][term], term, load * kStepsOfLoad + s);
             }
             UNROLL
             for (u32 part = 0; part < kKeys / kSixteen; ++part) {
                 u32 b[4];
-                load_matrices(b, keys + tile_offset<kRowBytes>(part * kSixteen + row, load * 2 + matrix % 2));
+                load_matrices(b, (place + part * kSixteen * kRowBytes) ^ (load * 32));
                 if constexpr (sizeof(T) == 1) {
                     UNROLL
                     for (u32 s = 0; s < 2; ++s) {
                         u32 upper[2], lower[2];
                         widen_four(b[s], upper[0], upper[1]);
                         widen_four(b[2 + s], lower[0], lower[1]);
-                        product(scores, part * 2, upper, lower, high[s], low[s], two_terms);
+                        product(scores, part * 2, upper, lower, terms[s]);
                     }
                 } else {
-                    product(scores, part * 2, {b[0], b[1]}, {b[2], b[3]}, high[0], low[0], two_terms);
+                    product(scores, part * 2, {b[0], b[1]}, {b[2], b[3]}, terms[0]);
                 }
             }
         }
@@ -291,27 +294,27 @@ private:
         }
     }
 
-    DEVICE void mix(const float (&weights)[kGroups][kRows * 2], const u8* tile_values, bool two_terms) {
-        const u32 matrix = lane() / 8, row = matrix % 2 * 8 + lane() % 8;
+    DEVICE void mix(const float (&weights)[kGroups][kRows * 2], SharedAddress tile_values) {
+        const SharedAddress place = tile_values + tile_offset<kRowBytes>(lane() % 16, lane() / 16);
         UNROLL
         for (u32 part = 0; part < kKeys / kSixteen; ++part) {
-            u32 high[4], low[4] = {};
+            u32 operands[kTerms][4];
             UNROLL
             for (u32 half = 0; half < 2; ++half) {
                 UNROLL
                 for (u32 r = 0; r < kRows; ++r) {
                     const float* const pair = &weights[part * 2 + half][r * 2];
                     const Terms terms = terms_of<Element>(pair[0] * kWeightScale<T>, pair[1] * kWeightScale<T>);
-                    high[half * 2 + r] = terms.high;
-                    if constexpr (kPacked) high[half * 2 + 1] = terms.low;
-                    else low[half * 2 + r] = terms.low;
+                    operands[0][half * 2 + r] = terms.high;
+                    if constexpr (kPacked) operands[0][half * 2 + 1] = terms.low;
+                    else if constexpr (kTerms == 2) operands[1][half * 2 + r] = terms.low;
                 }
             }
             constexpr u32 kTilesOfLoad = 4 / sizeof(T);
             UNROLL
             for (u32 load = 0; load < kDimTiles / kTilesOfLoad; ++load) {
                 u32 b[4];
-                load_matrices_transposed(b, tile_values + tile_offset<kRowBytes>(part * kSixteen + row, load * 2 + matrix / 2));
+                load_matrices_transposed(b, (place + part * kSixteen * kRowBytes) ^ (load * 32));
                 UNROLL
                 for (u32 t = 0; t < kTilesOfLoad; ++t) {
                     u32 pair[2];
@@ -325,8 +328,10 @@ private:
                         pair[0] = b[t * 2];
                         pair[1] = b[t * 2 + 1];
                     }
-                    Pairs<Element>::mma(values[load * kTilesOfLoad + t], high, pair);
-                    if (!kPacked && two_terms) Pairs<Element>::mma(values[load * kTilesOfLoad + t], low, pair);
+                    UNROLL
+                    for (u32 term = 0; term < kTerms; ++term) {
+                        Pairs<Element>::mma(values[load * kTilesOfLoad + t], operands[term], pair);
+                    }
                 }
             }
         }

@@ -76,11 +76,11 @@ internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadD
 
     public string DecodeName => $"attention_decode_{TypeName}_{HeadDim}_{(Group <= GroupPacked ? GroupPacked : GroupMax)}";
 
-    /// <summary>Several query rows a sequence, on tensor cores.</summary>
-    public LaunchGrid Prefill(int sequences, int queryRowsMax)
+    /// <summary>Several query rows a sequence, on tensor cores; queries and weights as one 16-bit term or two.</summary>
+    public LaunchGrid Prefill(int sequences, int queryRowsMax, int terms)
     {
         var rows = TensorWarps * WarpRows;
-        var queryBytes = 2 * rows * HeadDim * sizeof(ushort);
+        var queryBytes = terms * rows * HeadDim * sizeof(ushort);
         var keyBytes = 2 * 2 * rows * HeadDim * Type.Bytes();
         var keepsQueries = HeadDim <= 128;
         return new(
@@ -88,7 +88,7 @@ internal readonly record struct AttentionShape(int KvHeads, int Group, int HeadD
             keepsQueries ? Math.Max(keyBytes, queryBytes) : keyBytes + queryBytes);
     }
 
-    public string PrefillName => $"attention_prefill_{TypeName}_{HeadDim}";
+    public string PrefillName(int terms) => $"attention_prefill_{TypeName}_{HeadDim}_{terms}";
 
     /// <summary>Whatever the others do not take.</summary>
     public LaunchGrid Any(int rows, int shares) => new(

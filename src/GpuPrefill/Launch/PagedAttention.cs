@@ -29,7 +29,6 @@ internal struct AttentionArgs
     public required int PageSize;
     public required int Window;
     public required int ChunksMax;
-    public required int TwoTerms;
     public required float ScoreScale;
     public required float ValueScale;
 }
@@ -47,6 +46,7 @@ internal sealed class PagedAttention(CudaDevice device)
 
     private readonly Dictionary<string, CudaKernel<AttentionArgs>> _kernels = [];
     private readonly int _multiprocessors = device.Context.Attribute(DeviceAttribute.MultiprocessorCount);
+    private readonly int _terms = device.Options.ExactActivations ? 2 : 1;
     private CudaBuffer? _workspace;
 
     /// <summary>
@@ -62,7 +62,7 @@ internal sealed class PagedAttention(CudaDevice device)
         if (shape.HasTensorKernels)
         {
             Kernel(shape.DecodeName, shape.Decode(1, 1).SharedBytes);
-            Kernel(shape.PrefillName, shape.Prefill(1, 1).SharedBytes);
+            Kernel(shape.PrefillName(_terms), shape.Prefill(1, 1, _terms).SharedBytes);
         }
     }
 
@@ -91,7 +91,7 @@ internal sealed class PagedAttention(CudaDevice device)
 
             if (rowsMax > 1)
             {
-                Launch(stream, shape.PrefillName, shape.Prefill(sequences, rowsMax), args);
+                Launch(stream, shape.PrefillName(_terms), shape.Prefill(sequences, rowsMax, _terms), args);
             }
         }
         else
@@ -139,7 +139,6 @@ internal sealed class PagedAttention(CudaDevice device)
             PageSize = cache.PageSize,
             Window = rule.Window ?? 0,
             ChunksMax = shape.ChunksMax,
-            TwoTerms = device.Options.ExactActivations ? 1 : 0,
             ScoreScale = rule.Scale * cache.KeyScale * Log2E,
             ValueScale = cache.ValueScale,
         };

@@ -49,7 +49,7 @@ public sealed class AttentionShapeTests
         int headDim, DType type, int group, int rows, int blocks, int threads, int shared) =>
         Assert.Equal(
             new LaunchGrid(blocks, 2, 3, threads, shared),
-            new AttentionShape(2, group, headDim, type, 4).Prefill(3, rows));
+            new AttentionShape(2, group, headDim, type, 4).Prefill(3, rows, terms: 2));
 
     [Theory]
     [InlineData(128, DType.BF16, 16, true)]
@@ -81,7 +81,7 @@ public sealed class AttentionShapeTests
             foreach (var group in new[] { 8, 16 })
             {
                 var shape = new AttentionShape(1, group, headDim, DType.BF16, 4);
-                Assert.InRange(Math.Max(shape.Decode(1, 1).SharedBytes, shape.Prefill(1, 2).SharedBytes), 1, 98 << 10);
+                Assert.InRange(Math.Max(shape.Decode(1, 1).SharedBytes, shape.Prefill(1, 2, 2).SharedBytes), 1, 98 << 10);
             }
         }
 
@@ -121,7 +121,7 @@ public sealed class AttentionShapeTests
             {
                 var shape = new AttentionShape(1, group, headDim, type, 4);
                 Assert.True(device.Kernels.Has(shape.AnyName));
-                Assert.True(!shape.HasTensorKernels || (device.Kernels.Has(shape.DecodeName) && device.Kernels.Has(shape.PrefillName)));
+                Assert.True(!shape.HasTensorKernels || (device.Kernels.Has(shape.DecodeName) && device.Kernels.Has(shape.PrefillName(1)) && device.Kernels.Has(shape.PrefillName(2))));
             }
         }
     }

@@ -1,7 +1,10 @@
 // Copies that run beside computing, atomics, and what orders memory between devices and the host.
 #pragma once
 
-DEVICE u32 shared_address(const void* pointer) {
+// A place in shared memory as a number: half a pointer's registers, and what bits do to it costs one instruction.
+using SharedAddress = u32;
+
+DEVICE SharedAddress shared_address(const void* pointer) {
     u32 address;
     asm("{ .reg .u64 t; cvta.to.shared.u64 t, %1; cvt.u32.u64 %0, t; }" : "=r"(address) : "l"(pointer));
     return address;
@@ -9,10 +12,11 @@ DEVICE u32 shared_address(const void* pointer) {
 
 // Sixteen bytes from global to shared memory, both 16-byte aligned; zeros instead where `live` is false (and nothing
 // is read).
+DEVICE void copy_async16(SharedAddress shared, const void* global, bool live = true) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(live ? 16 : 0) : "memory");
+}
 DEVICE void copy_async16(void* shared, const void* global, bool live = true) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global),
-                 "r"(live ? 16 : 0)
-                 : "memory");
+    copy_async16(shared_address(shared), global, live);
 }
 DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Waits until at most `kOpen` of this thread's groups are open. Other threads see the bytes after a barrier.

@@ -19,15 +19,16 @@ DEVICE void mma_f16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 
 // Four 8 x 8 matrices of 16-bit elements: lane l names row l % 8 of matrix l / 8 (16 bytes in shared memory), and gets
 // elements 2q, 2q + 1 of row g of each; transposed: of column g.
-DEVICE void load_matrices(u32 (&d)[4], const void* row) {
+DEVICE void load_matrices(u32 (&d)[4], SharedAddress row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
 }
-DEVICE void load_matrices_transposed(u32 (&d)[4], const void* row) {
+DEVICE void load_matrices(u32 (&d)[4], const void* row) { load_matrices(d, shared_address(row)); }
+DEVICE void load_matrices_transposed(u32 (&d)[4], SharedAddress row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
 }
