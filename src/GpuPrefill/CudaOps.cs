@@ -36,6 +36,8 @@ internal sealed class CudaOps(CudaDevice device) : IDeviceOps
     public void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y) =>
         _attention.Launch(device.Stream, q, cache, batch, rule, y);
 
+    public void ReserveAttention(KvLayer cache, int heads, int sequences) => _attention.Reserve(cache, heads, sequences);
+
     public void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y) =>
         _linear.GatedMlp(device.Stream, x, gate, up, down, y);
 

@@ -48,14 +48,16 @@ internal sealed class PagedAttention(CudaDevice device)
     private readonly int _multiprocessors = device.Context.Attribute(DeviceAttribute.MultiprocessorCount);
     private readonly int _terms = device.Options.ExactActivations ? 2 : 1;
     private CudaBuffer? _workspace;
+    private int _sequencesMax;
 
     /// <summary>
     /// Gets everything that a layer needs ready: kernels, and room for chunks' results of so many sequences. Otherwise its first
     /// step does, which must not be one that is being captured.
     /// </summary>
-    public void Reserve(KvLayer cache, int heads, int sequencesMax)
+    public void Reserve(KvLayer cache, int heads, int sequences)
     {
-        var shape = ShapeOf(cache, heads, sequencesMax);
+        _sequencesMax = Math.Max(_sequencesMax, sequences);
+        var shape = ShapeOf(cache, heads);
         Workspace(shape);
         Kernel(shape.AnyName, shape.Any(1, 1).SharedBytes);
         Kernel("attention_combine", 0);
@@ -78,7 +80,8 @@ internal sealed class PagedAttention(CudaDevice device)
         }
 
         Check.That(sequences <= LaunchGrid.MinorMax && sequences <= batch.PageTables.Rows);
-        var shape = ShapeOf(cache, q.Columns / cache.HeadDim, batch.ContextLengths.Columns);
+        _sequencesMax = Math.Max(_sequencesMax, sequences);
+        var shape = ShapeOf(cache, q.Columns / cache.HeadDim);
         var args = Args(shape, q, cache, batch, rule, y);
         var shares = shape.Shares(sequences, batch.ContextLengthMax, rule.Window, _multiprocessors);
         if (shape.HasTensorKernels && IsAligned(args))
@@ -105,11 +108,10 @@ internal sealed class PagedAttention(CudaDevice device)
         }
     }
 
-    /// <summary>The batch's tensors are sized for the largest step.</summary>
-    private static AttentionShape ShapeOf(KvLayer cache, int heads, int sequencesMax)
+    private AttentionShape ShapeOf(KvLayer cache, int heads)
     {
         Check.That(cache.HeadDim <= AttentionShape.HeadDimMax);
-        return new(cache.KvHeads, heads / cache.KvHeads, cache.HeadDim, cache.Keys.Type, sequencesMax);
+        return new(cache.KvHeads, heads / cache.KvHeads, cache.HeadDim, cache.Keys.Type, _sequencesMax);
     }
 
     private AttentionArgs Args(

@@ -19,6 +19,10 @@ internal sealed class Rank
         _a = new Activations(model, device, sizes);
         device.Reserve(sizes.TokensMax, model.Widths.Inner);
         device.Experts.Reserve(sizes.TokensMax);
+        foreach (var layer in model.Layers)
+        {
+            layer.Mix.Reserve(sizes.SequencesMax);
+        }
     }
 
     public IDevice Device { get; }

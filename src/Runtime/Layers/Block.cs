@@ -7,6 +7,11 @@ public abstract class Block
 {
     /// <summary>residual += block(x). Both are [T, hidden].</summary>
     public abstract void Forward(Tensor x, Tensor residual, in StepInputs step);
+
+    /// <summary>Lets the device take what steps of up to so many sequences need.</summary>
+    public virtual void Reserve(int sequences)
+    {
+    }
 }
 
 /// <summary>A part of which this rank has no share.</summary>

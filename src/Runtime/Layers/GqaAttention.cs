@@ -20,6 +20,8 @@ public sealed class GqaAttention(Gqa spec, GqaWeights weights, KvLayer cache, in
     public static WorkspaceWidths Widths(Gqa spec) =>
         new((spec.Heads + (2 * spec.KvHeads)) * spec.HeadDim, spec.Heads * spec.HeadDim, 0, 0);
 
+    public override void Reserve(int sequences) => ops.ReserveAttention(cache, spec.Heads, sequences);
+
     public override void Forward(Tensor x, Tensor residual, in StepInputs step)
     {
         var projected = step.Workspace.Projected(x.Rows, _queryWidth + (2 * _kvWidth));

@@ -48,6 +48,14 @@ public interface IDeviceOps
     /// </summary>
     void Attention(Tensor q, KvLayer cache, AttentionBatch batch, AttentionRule rule, Tensor y);
 
+    /// <summary>
+    /// Takes what attention of this many query heads over this cache needs for itself, for steps of up to so many sequences:
+    /// before serving, so that no step takes memory. Without it, steps take what they need.
+    /// </summary>
+    void ReserveAttention(KvLayer cache, int heads, int sequences)
+    {
+    }
+
     /// <summary>y += down(silu(gate · x) * (up · x)).</summary>
     void GatedMlp(Tensor x, WeightMatrix gate, WeightMatrix up, WeightMatrix down, Tensor y);
 

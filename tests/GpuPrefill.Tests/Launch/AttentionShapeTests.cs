@@ -107,7 +107,7 @@ public sealed class AttentionShapeTests
         Assert.Equal(144, Marshal.SizeOf<AttentionArgs>());
         Assert.Equal(80, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.QStride)).ToInt32());
         Assert.Equal(104, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.Sequences)).ToInt32());
-        Assert.Equal(136, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.ScoreScale)).ToInt32());
+        Assert.Equal(132, Marshal.OffsetOf<AttentionArgs>(nameof(AttentionArgs.ScoreScale)).ToInt32());
         Assert.Equal(80, Marshal.SizeOf<WriteKvArgs>());
     }
 

@@ -53,11 +53,12 @@ public sealed class PagedAttentionTests : IDisposable
         var spec = SmallModel.Of(true, (new Gqa("0", 16, Heads, KvHeads, 128, new Rotary(128, 1)), SmallModel.Dense("0.mlp")));
         var before = _device.BytesAllocated;
 
-        _device.Ops.Attention(q, cache, batch, new(1), y);
+        _device.Ops.ReserveAttention(cache, Heads, 100);
         var after = _device.BytesAllocated;
+        _device.Ops.Attention(q, cache, batch, new(1), y);
         _device.Ops.Attention(q, cache, batch, new(1, 5), y);
 
-        Assert.Equal(CudaWorkspace.AttentionBytes(spec, 1, Sequences), after - before);
+        Assert.Equal(CudaWorkspace.AttentionBytes(spec, 1, 100), after - before);
         Assert.Equal(after, _device.BytesAllocated);
     }
 
