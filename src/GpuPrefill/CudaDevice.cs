@@ -58,6 +58,10 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
 
     public IRecorder Recorder { get; }
 
+    /// <summary>Null for vocabularies that the kernels do not take.</summary>
+    public IChooser? NewChooser(int vocabulary, int rowsMax) =>
+        vocabulary <= Sampling.VocabularyMax ? new CudaChooser(this, vocabulary, rowsMax) : null;
+
     /// <summary>Bytes of device memory that tensors and weights have taken.</summary>
     public long BytesAllocated => _memory.BytesAllocated;
 

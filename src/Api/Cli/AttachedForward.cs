@@ -9,14 +9,28 @@ internal sealed class AttachedForward(IForward inner, ServingDevices devices) : 
 
     public int Vocabulary => inner.Vocabulary;
 
+    /// <summary>Asked for on the step thread, before each step.</summary>
+    public IChoosingForward? Choosing
+    {
+        get
+        {
+            Attach();
+            return inner.Choosing;
+        }
+    }
+
     public ReadOnlySpan<float> Run(StepBatch batch)
+    {
+        Attach();
+        return inner.Run(batch);
+    }
+
+    private void Attach()
     {
         if (!_isAttached)
         {
             devices.AttachThread();
             _isAttached = true;
         }
-
-        return inner.Run(batch);
     }
 }

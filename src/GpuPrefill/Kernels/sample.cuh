@@ -38,7 +38,7 @@ struct SampleEdit {
     float value;
 };
 
-// Field for field the C# struct Choice.
+// Field for field the C# struct ChosenToken.
 struct SampleResult {
     i32 token;  // -1 with a fault
     i32 fault;  // 0 none, 1 a NaN, 2 an infinite logit, 3 nothing but minus infinity

@@ -8,7 +8,7 @@ namespace LsglangSharp.Runtime.Execution;
 /// Runs one batch through the model, on one device or on several that share every layer. The only code that knows the order of
 /// a forward pass.
 /// </summary>
-public sealed class Coordinator : IForward, IDisposable
+public sealed class Coordinator : IForward, IChoosingForward, IDisposable
 {
     private readonly Rank[] _ranks;
     private readonly Tensor[] _residuals;
@@ -17,7 +17,12 @@ public sealed class Coordinator : IForward, IDisposable
     private readonly StepSizes _sizes;
     private readonly int _layers;
     private readonly int _contextLengthMax;
+    private readonly IChooser? _chooser;
     private StepRecordings? _recordings;
+
+    // Steps that were started and not finished, and the place of the chooser that the next one gets.
+    private int _open;
+    private int _place;
 
     public Coordinator(BoundModel model, IDevice device, StepSizes sizes, HybridExperts? hybrid = null)
         : this([(model, device)], null, sizes, hybrid)
@@ -41,9 +46,20 @@ public sealed class Coordinator : IForward, IDisposable
         _layers = ranks[0].Model.Layers.Count;
         _contextLengthMax = (int)Math.Min((long)sizes.PagesPerSequenceMax * ranks[0].Model.PageSize, int.MaxValue / 2);
         Vocabulary = ranks[0].Model.Spec.Head.Vocabulary;
+        _chooser = ranks[0].Device.NewChooser(Vocabulary, sizes.LogitRowsMax);
     }
 
     public int Vocabulary { get; }
+
+    public IChoosingForward? Choosing => _chooser is null ? null : this;
+
+    public int EditsMax => _chooser!.EditsMax;
+
+    /// <summary>
+    /// Experts on the host are served while a step is started, so that there would be nothing to do beside it; and only the
+    /// first rank has the tokens.
+    /// </summary>
+    public bool RunsAhead => _ranks.Length == 1 && _hybrid is null;
 
     /// <summary>Sizes of the steps that are recorded, ascending.</summary>
     public IReadOnlyList<int> RecordedSizes => _recordings?.Sizes ?? [];
@@ -98,19 +114,9 @@ public sealed class Coordinator : IForward, IDisposable
 
     public ReadOnlySpan<float> Run(StepBatch batch)
     {
-        Check.That(batch.TokenCount > 0 && batch.TokenCount <= _sizes.TokensMax);
-        Check.That(batch.SequenceCount <= _sizes.SequencesMax && batch.LogitRowCount <= _sizes.LogitRowsMax);
         try
         {
-            if (OnResidual is null && OnRoutes is null && _recordings?.For(batch) is { } recording)
-            {
-                Replay(recording, batch);
-            }
-            else
-            {
-                Launch(batch);
-            }
-
+            Begin(batch);
             var logits = _ranks[0].Logits(batch.LogitRowCount);
             _collective?.Verify();
             _hybrid?.ThrowIfFaulty();
@@ -123,7 +129,69 @@ public sealed class Coordinator : IForward, IDisposable
         }
     }
 
-    public void Dispose() => _recordings?.Dispose();
+    public void Start(StepBatch batch, ChoiceRules rules)
+    {
+        Check.That(_open < (RunsAhead ? 2 : 1) && batch.HasTokenSources == (_open == 1));
+        try
+        {
+            Begin(batch);
+            _chooser!.Start(_ranks[0].LogitRows, rules, _place);
+            _open++;
+            _place = 1 - _place;
+        }
+        catch (DeviceFaultException fault) when (!fault.IsFatal)
+        {
+            _open = 0;
+            Recover();
+            throw;
+        }
+    }
+
+    public ReadOnlySpan<ChosenToken> Finish()
+    {
+        Check.That(_open > 0);
+        try
+        {
+            var chosen = _chooser!.Finish(_open == 1 ? 1 - _place : _place);
+            _collective?.Verify();
+            _hybrid?.ThrowIfFaulty();
+            _open--;
+            return chosen;
+        }
+        catch (DeviceFaultException fault) when (!fault.IsFatal)
+        {
+            _open = 0;
+            Recover();
+            throw;
+        }
+    }
+
+    public ReadOnlySpan<float> Logits(int row)
+    {
+        Check.That(_open == 0);
+        return _ranks[0].Logits(1, row);
+    }
+
+    public void Dispose()
+    {
+        _recordings?.Dispose();
+        _chooser?.Dispose();
+    }
+
+    /// <summary>Enqueues a step.</summary>
+    private void Begin(StepBatch batch)
+    {
+        Check.That(batch.TokenCount > 0 && batch.TokenCount <= _sizes.TokensMax);
+        Check.That(batch.SequenceCount <= _sizes.SequencesMax && batch.LogitRowCount <= _sizes.LogitRowsMax);
+        if (OnResidual is null && OnRoutes is null && _recordings?.For(batch) is { } recording)
+        {
+            Replay(recording, batch);
+        }
+        else
+        {
+            Launch(batch);
+        }
+    }
 
     private void Launch(StepBatch batch)
     {
@@ -133,7 +201,18 @@ public sealed class Coordinator : IForward, IDisposable
             rank.Send(batch, shape);
         }
 
+        TakeTokens(batch, shape);
         Enqueue(shape);
+    }
+
+    /// <summary>Fills in the tokens that the open step chooses.</summary>
+    private void TakeTokens(StepBatch batch, in StepShape shape)
+    {
+        if (batch.HasTokenSources)
+        {
+            _chooser!.TakeTokens(
+                1 - _place, batch.TokenSources.AsSpan(0, batch.TokenCount), _ranks[0].Tokens(shape, batch.TokenCount));
+        }
     }
 
     private void Replay(in StepRecordings.Entry entry, StepBatch batch)
@@ -144,6 +223,7 @@ public sealed class Coordinator : IForward, IDisposable
             rank.Send(batch, shape);
         }
 
+        TakeTokens(batch, shape);
         entry.Recording.Replay();
         _hybrid?.ServeStep(batch.TokenCount);
     }

@@ -81,12 +81,22 @@ internal sealed class Rank
         Device.Ops.Linear(last, _model.Head!, null, _a.Logits.SliceRows(0, shape.LogitRows));
     }
 
-    /// <summary>Waits for the step and returns its first rows of logits.</summary>
-    public ReadOnlySpan<float> Logits(int rows)
+    /// <summary>All rows of logits that there is room for.</summary>
+    public Tensor LogitRows => _a.Logits;
+
+    /// <summary>Where a step of the shape looks for the tokens of its first rows.</summary>
+    public Tensor Tokens(in StepShape shape, int rows)
+    {
+        _a.Arrays.Lay(shape);
+        return _a.Arrays.Tokens.SliceColumns(0, rows);
+    }
+
+    /// <summary>Waits for the step and returns rows of its logits.</summary>
+    public ReadOnlySpan<float> Logits(int rows, int start = 0)
     {
         if (rows > 0)
         {
-            return Device.Memory.Read<float>(_a.Logits.SliceRows(0, rows));
+            return Device.Memory.Read<float>(_a.Logits.SliceRows(start, rows));
         }
 
         Device.Finish();

@@ -55,6 +55,12 @@ internal sealed class LiveRequest
 
     public AnswerStream Stream { get; }
 
+    /// <summary>Its place among the rules of the step that was started last; -1 for none.</summary>
+    public int Rule { get; set; } = -1;
+
+    /// <summary>Its prompt has been counted.</summary>
+    public bool IsCounted { get; set; }
+
     /// <summary>Has ended: nothing more may happen to it.</summary>
     public bool IsEnded { get; set; }
 

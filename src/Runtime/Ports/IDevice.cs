@@ -18,6 +18,12 @@ public interface IDevice : IDisposable
     /// <summary>The routed experts that this device computes itself.</summary>
     IExperts Experts { get; }
 
+    /// <summary>
+    /// What chooses tokens of a vocabulary from up to so many rows of logits; null where the host does it. Whoever asks for it
+    /// disposes of it.
+    /// </summary>
+    IChooser? NewChooser(int vocabulary, int rowsMax) => null;
+
     /// <summary>Records operations to enqueue them as one; null for a device that gains nothing by it.</summary>
     IRecorder? Recorder => null;
 

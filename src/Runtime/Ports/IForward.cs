@@ -11,6 +11,40 @@ public interface IForward
     /// failed; then none of the step's keys and values count, and unless it is fatal the next step can run.
     /// </summary>
     ReadOnlySpan<float> Run(StepBatch batch);
+
+    /// <summary>
+    /// The same with tokens that are chosen where the logits lie; null where that is the host. Asked for on the step thread.
+    /// </summary>
+    IChoosingForward? Choosing => null;
+}
+
+/// <summary>
+/// Forward passes that end with chosen tokens. Either these or <see cref="IForward.Run"/> are used, never both.
+/// </summary>
+public interface IChoosingForward
+{
+    /// <summary>The most edits of a step's rules.</summary>
+    int EditsMax { get; }
+
+    /// <summary>
+    /// A step may be started before the one before is finished: its batch says by <see cref="StepBatch.TokenSources"/> which
+    /// tokens come from there.
+    /// </summary>
+    bool RunsAhead { get; }
+
+    /// <summary>Starts a step. Batch and rules are free afterwards.</summary>
+    void Start(StepBatch batch, ChoiceRules rules);
+
+    /// <summary>
+    /// Waits for the earliest step that was started and not finished. What each of its rules chose, valid until the next
+    /// start. Throws as <see cref="IForward.Run"/> does; then no step is open.
+    /// </summary>
+    ReadOnlySpan<ChosenToken> Finish();
+
+    /// <summary>
+    /// A row of logits of the step that was finished last, if none is open: for rows without a rule. Valid until the next call.
+    /// </summary>
+    ReadOnlySpan<float> Logits(int row);
 }
 
 /// <summary>
@@ -35,6 +69,14 @@ public sealed class StepBatch(int tokensMax, int sequencesMax, int pagesPerSeque
     public int TokenCount { get; set; }
 
     public int[] Tokens { get; } = new int[tokensMax];
+
+    /// <summary>
+    /// Where <see cref="HasTokenSources"/>: for each row the rule of the step before by which its token is chosen, or -1: it
+    /// stands in <see cref="Tokens"/>.
+    /// </summary>
+    public int[] TokenSources { get; } = new int[tokensMax];
+
+    public bool HasTokenSources { get; set; }
 
     public int[] Positions { get; } = new int[tokensMax];
 

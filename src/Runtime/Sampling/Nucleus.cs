@@ -31,10 +31,14 @@ internal sealed class Nucleus(int vocabulary)
 
     private int _count;
 
+    /// <summary>So many tokens are left, at the front of <see cref="_tokens"/>.</summary>
+    private int _kept;
+
     public void Select(ReadOnlySpan<float> scores, Distribution distribution, SamplingState state)
     {
         var mass = state.TopP < 1 ? state.TopP * distribution.Total : double.PositiveInfinity;
-        _count = Candidates(scores, distribution, mass, state);
+        var candidates = Candidates(scores, distribution, mass, state);
+        _count = candidates;
         if (state.TopK < _count)
         {
             Partition(_keys.AsSpan(0, _count), state.TopK);
@@ -45,22 +49,33 @@ internal sealed class Nucleus(int vocabulary)
         {
             _count = CountByMass(_keys.AsSpan(0, _count), mass);
         }
+
+        // Candidates stand in the order of tokens; what was cut has left the keys in any order.
+        var least = Least(_keys.AsSpan(0, _count));
+        _kept = 0;
+        for (var i = 0; i < candidates; i++)
+        {
+            if (KeyOf(scores[_tokens[i]], _tokens[i]) >= least)
+            {
+                _tokens[_kept++] = _tokens[i];
+            }
+        }
     }
 
+    /// <summary>The token at a place in [0, 1) of the cumulated weights of what is left, in the order of tokens.</summary>
     public int Draw(double uniform)
     {
-        var kept = _keys.AsSpan(0, _count);
-        var target = uniform * MassOf(kept);
-        foreach (var key in kept)
+        var target = uniform * MassOf(_keys.AsSpan(0, _count));
+        foreach (var token in _tokens.AsSpan(0, _kept))
         {
-            target -= WeightOf(key);
+            target -= _weights[token];
             if (target < 0)
             {
-                return TokenOf(key);
+                return token;
             }
         }
 
-        return TokenOf(kept[^1]);
+        return _tokens[_kept - 1];
     }
 
     /// <summary>Fills the span with the tokens of the highest scores in order.</summary>
@@ -161,6 +176,17 @@ internal sealed class Nucleus(int vocabulary)
         }
 
         return sum;
+    }
+
+    private static ulong Least(ReadOnlySpan<ulong> keys)
+    {
+        var least = ulong.MaxValue;
+        foreach (var key in keys)
+        {
+            least = Math.Min(least, key);
+        }
+
+        return least;
     }
 
     private float WeightOf(ulong key) => _weights[TokenOf(key)];

@@ -33,7 +33,17 @@ public sealed class Sampler(int vocabulary)
     public SamplingFault Fault { get; private set; }
 
     /// <summary>The next token, or -1 with <see cref="Fault"/> set.</summary>
-    public int Sample(ReadOnlySpan<float> logits, SamplingState state)
+    public int Sample(ReadOnlySpan<float> logits, SamplingState state) =>
+        Sample(logits, state, state.IsGreedy ? 0 : state.NextUniform());
+
+    /// <summary>Log-probabilities are taken from these: the largest score, and the sum of all weights relative to it.</summary>
+    internal (float Max, double Total) Sums(ReadOnlySpan<float> logits)
+    {
+        _distribution.LogprobOf(0, Scores(logits));
+        return (_distribution.Max, _distribution.Total);
+    }
+
+    internal int Sample(ReadOnlySpan<float> logits, SamplingState state, double uniform)
     {
         Check.That(logits.Length == vocabulary);
         _usesAdjusted = state.Adjusts;
@@ -57,11 +67,11 @@ public sealed class Sampler(int vocabulary)
 
         if (!state.Filters)
         {
-            return _distribution.Draw(state.NextUniform(), scores);
+            return _distribution.Draw(uniform, scores);
         }
 
         _nucleus.Select(scores, _distribution, state);
-        return _nucleus.Draw(state.NextUniform());
+        return _nucleus.Draw(uniform);
     }
 
     /// <summary>Takes a row as it is, for log-probabilities of a prompt. False with <see cref="Fault"/> set if it is broken.</summary>

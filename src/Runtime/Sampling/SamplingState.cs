@@ -13,9 +13,6 @@ public sealed class SamplingState
     private readonly Dictionary<int, int>? _counts;
     private readonly int[] _masked;
     private readonly KeyValuePair<int, float>[] _biases;
-    private readonly float _repetition;
-    private readonly float _frequency;
-    private readonly float _presence;
     private readonly int _minNewTokens;
     private readonly ulong _seed;
     private int _generated;
@@ -30,14 +27,14 @@ public sealed class SamplingState
         // 0.9f is not 0.9; where masses meet the bound exactly the decimal that the client wrote decides.
         TopP = (double)(decimal)options.TopP;
         MinP = options.MinP;
-        _repetition = options.RepetitionPenalty;
-        _frequency = options.FrequencyPenalty;
-        _presence = options.PresencePenalty;
+        Repetition = options.RepetitionPenalty;
+        Frequency = options.FrequencyPenalty;
+        Presence = options.PresencePenalty;
         _minNewTokens = options.MinNewTokens;
         _masked = _minNewTokens > 0 ? [.. endTokens.Union(options.StopTokenIds)] : [];
         _biases = options.LogitBias is { Count: > 0 } bias ? [.. bias] : [];
         _seed = SeededUniform.Mix((ulong)seed);
-        if (_repetition != 1 || _frequency != 0 || _presence != 0)
+        if (Repetition != 1 || Frequency != 0 || Presence != 0)
         {
             _counts = [];
         }
@@ -59,6 +56,20 @@ public sealed class SamplingState
     /// <summary>The logits are not taken as they are.</summary>
     public bool Adjusts => _counts is { Count: > 0 } || _biases.Length > 0 || _generated < _minNewTokens;
 
+    /// <summary>What it was told of generated tokens changes the next choice.</summary>
+    internal bool Penalizes => _counts is not null;
+
+    /// <summary>How often each token was generated, where that counts.</summary>
+    internal Dictionary<int, int>? Counts => _counts;
+
+    internal float Repetition { get; }
+
+    internal float Frequency { get; }
+
+    internal float Presence { get; }
+
+    internal ReadOnlySpan<KeyValuePair<int, float>> Biases => _biases;
+
     /// <summary>Notes a generated token.</summary>
     public void Add(int token)
     {
@@ -78,8 +89,8 @@ public sealed class SamplingState
         {
             foreach (var (token, count) in _counts)
             {
-                var logit = logits[token] - ((_frequency * count) + _presence);
-                logits[token] = logit < 0 ? logit * _repetition : logit / _repetition;
+                var logit = logits[token] - ((Frequency * count) + Presence);
+                logits[token] = logit < 0 ? logit * Repetition : logit / Repetition;
             }
         }
 
@@ -100,5 +111,11 @@ public sealed class SamplingState
     /// <summary>
     /// The random number in [0, 1) that decides the next token: a function of seed and position only.
     /// </summary>
-    public double NextUniform() => SeededUniform.At(_seed, _generated);
+    public double NextUniform() => Uniform(0);
+
+    /// <summary>The one for the token that comes so many after the next.</summary>
+    internal double Uniform(int ahead) => SeededUniform.At(_seed, _generated + ahead);
+
+    /// <summary>Tokens that may not be chosen for the token that comes so many after the next.</summary>
+    internal ReadOnlySpan<int> Masked(int ahead) => _generated + ahead < _minNewTokens ? _masked : [];
 }

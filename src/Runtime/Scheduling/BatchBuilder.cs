@@ -22,6 +22,7 @@ public sealed class BatchBuilder(SchedulerLimits limits)
         _promptLogitRows = 0;
         Batch.TokenCount = Batch.SequenceCount = Batch.LogitRowCount = 0;
         Batch.QueryStarts[0] = Batch.PagesMax = 0;
+        Batch.HasTokenSources = false;
     }
 
     /// <summary>

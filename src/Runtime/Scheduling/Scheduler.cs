@@ -104,11 +104,46 @@ public sealed class Scheduler
         return HasWork;
     }
 
+    /// <summary>
+    /// Whether the step after the planned one can only be a further token of each that runs: nobody waits, all read their
+    /// last token now, and there is room for one more. What ends by then does not count.
+    /// </summary>
+    public bool ContinuesAlone()
+    {
+        var (planned, needed) = (0, 0);
+        foreach (var sequence in _step.Sequences)
+        {
+            if (sequence.State != SequenceState.Running)
+            {
+                continue;
+            }
+
+            if (sequence.Computed + sequence.StepTokens != sequence.Length)
+            {
+                return false;
+            }
+
+            planned++;
+            needed += sequence.Length + 1 > sequence.Pages.Count * _limits.PageSize ? 1 : 0;
+        }
+
+        return _waiting.Count == 0 && planned > 0 && planned == _running.Count && needed <= AvailablePages;
+    }
+
+    /// <summary>Forgets all prefixes that nobody reads: what was computed of them does not count.</summary>
+    public void ForgetPrefixes() => Tree.Evict(int.MaxValue);
+
     /// <summary>The planned step has run: what it computed is in the cache.</summary>
     public void Commit()
     {
         foreach (var sequence in _step.Sequences)
         {
+            if (sequence.State != SequenceState.Running)
+            {
+                // It has ended while the step ran.
+                continue;
+            }
+
             sequence.Computed += sequence.StepTokens;
             sequence.LogitsDone = Math.Max(sequence.LogitsDone, Math.Min(sequence.Computed, sequence.PromptLength));
             if (sequence.StepIsPrefill)

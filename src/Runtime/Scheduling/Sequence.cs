@@ -113,6 +113,13 @@ public sealed class Sequence
         _tokens[Length++] = token;
     }
 
+    /// <summary>Says which token it is that was added before it was known.</summary>
+    internal void Replace(int position, int token)
+    {
+        Check.That(position >= PromptLength && position < Length);
+        _tokens[position] = token;
+    }
+
     /// <summary>
     /// The first position that must be computed for its logits' sake, whatever is cached: where log-probabilities of
     /// the prompt are still wanted, else the last one.

@@ -25,6 +25,13 @@ public sealed class CudaAttentionTests : AttentionConformance, IDisposable
     protected override double ActivationRounding(DType weights) => CudaRounding.Of(weights);
 }
 
+public sealed class CudaChooserTests : ChooserConformance, IDisposable
+{
+    protected override IDevice Device { get; } = new CudaDevice(new CudaDeviceOptions());
+
+    public void Dispose() => Device.Dispose();
+}
+
 public sealed class CudaExpertsTests : ExpertsConformance, IDisposable
 {
     protected override IDevice Device { get; } = new CudaDevice(new CudaDeviceOptions());

@@ -46,17 +46,23 @@ public sealed class EngineFaultTests
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    public async Task Whatever_fails_nobody_gets_a_wrong_token_and_nothing_leaks(int seed)
+    [InlineData(1, Choosing.OnHost)]
+    [InlineData(2, Choosing.OnHost)]
+    [InlineData(3, Choosing.OnHost)]
+    [InlineData(4, Choosing.OnHost)]
+    [InlineData(1, Choosing.OnDevice)]
+    [InlineData(2, Choosing.OnDevice)]
+    [InlineData(1, Choosing.Ahead)]
+    [InlineData(2, Choosing.Ahead)]
+    [InlineData(3, Choosing.Ahead)]
+    [InlineData(4, Choosing.Ahead)]
+    public async Task Whatever_fails_nobody_gets_a_wrong_token_and_nothing_leaks(int seed, Choosing choosing)
     {
         var random = new Random(seed);
         var options = new EngineOptions { PrefillTokensMax = 24, PrefillTokensBesideDecode = 8, RunningRequestsMax = 6, PageSize = 4 };
         var forward = Forward(options);
         forward.Fail = _ => random.Next(12) == 0 ? new DeviceFaultException("again") : null;
-        using var engine = Engines.Start(options, forward);
+        using var engine = Engines.Start(options, forward.With(choosing));
 
         // Prompts that share beginnings of any length, so that pages of steps that failed would be found again.
         var prompts = Enumerable.Range(0, 60).Select(i => _prompt[..(8 + ((i * 5) % 32))]).ToArray();

@@ -3,14 +3,21 @@ using LsglangSharp.Runtime.Sampling;
 
 namespace LsglangSharp.Runtime.Tests.Generation;
 
-public sealed class EngineTests
+public sealed class EngineTests() : EngineBehaviour(Choosing.OnHost);
+
+public sealed class EngineOnDeviceTests() : EngineBehaviour(Choosing.OnDevice);
+
+public sealed class EngineAheadTests() : EngineBehaviour(Choosing.Ahead);
+
+/// <summary>What requests get, wherever their tokens are chosen.</summary>
+public abstract class EngineBehaviour(Choosing choosing)
 {
     private static readonly int[] _prompt = [1, 2, 3, 4, 5];
 
     [Fact]
     public async Task Generates_what_the_model_says()
     {
-        using var engine = Engines.Start();
+        using var engine = Start();
 
         var answer = await engine.Read(Engines.Request("a", _prompt, 20));
 
@@ -23,7 +30,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Answers_many_at_once_as_if_each_were_alone()
     {
-        using var engine = Engines.Start(new EngineOptions { PageSize = 4, PrefillTokensMax = 16 }, kvTokens: 400);
+        using var engine = Start(new EngineOptions { PageSize = 4, PrefillTokensMax = 16 }, kvTokens: 400);
         var prompts = Enumerable.Range(0, 40).Select(i => Enumerable.Range(i % 5, 3 + (i * 7 % 60)).ToArray()).ToArray();
 
         var answers = await Task.WhenAll(prompts.Select((prompt, i) =>
@@ -38,7 +45,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Ends_at_a_stop_token_and_drops_its_text()
     {
-        using var engine = Engines.Start();
+        using var engine = Start();
         var expected = Engines.Alone(_prompt, 6);
 
         var answer = await engine.Read(Engines.Request(
@@ -52,7 +59,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Ends_at_a_stop_string_across_tokens()
     {
-        using var engine = Engines.Start();
+        using var engine = Start();
         var whole = string.Concat(Engines.Alone(_prompt, 20).Select(token => Engines.Alphabet[token]));
         var stop = whole[7..10];
 
@@ -66,7 +73,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Keeps_stop_string_and_token_when_asked_to()
     {
-        using var engine = Engines.Start();
+        using var engine = Start();
         var expected = Engines.Alone(_prompt, 20);
         var whole = string.Concat(expected.Select(token => Engines.Alphabet[token]));
 
@@ -82,7 +89,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Holds_back_a_part_of_a_stop_string_and_gives_it_out_at_the_end()
     {
-        using var engine = Engines.Start();
+        using var engine = Start();
         var whole = string.Concat(Engines.Alone(_prompt, 12).Select(token => Engines.Alphabet[token]));
 
         var answer = await engine.Read(Engines.Request(
@@ -96,7 +103,7 @@ public sealed class EngineTests
     public async Task Ignores_end_tokens_when_asked_to_and_keeps_them_away_below_the_minimum()
     {
         var expected = Engines.Alone(_prompt, 20);
-        using var engine = Engines.Start(eos: [expected[3]]);
+        using var engine = Start(eos: [expected[3]]);
 
         var stopped = await engine.Read(Engines.Request("a", _prompt, 20));
         var ignoring = await engine.Read(Engines.Request(
@@ -114,12 +121,12 @@ public sealed class EngineTests
     {
         var sampling = new SamplingOptions { Temperature = 1.2f, TopP = 0.9f, Seed = 11 };
         Answer alone;
-        using (var engine = Engines.Start())
+        using (var engine = Start())
         {
             alone = await engine.Read(Engines.Request("a", _prompt, 30, sampling));
         }
 
-        using var busy = Engines.Start(new EngineOptions { PageSize = 4, PrefillTokensMax = 8 });
+        using var busy = Start(new EngineOptions { PageSize = 4, PrefillTokensMax = 8 });
         var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(i =>
             busy.Read(Engines.Request($"{i}", i == 5 ? _prompt : [i, i], 30, sampling))));
 
@@ -130,7 +137,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Without_a_seed_answers_differ()
     {
-        using var engine = Engines.Start();
+        using var engine = Start();
         var sampling = new SamplingOptions { Temperature = 3 };
 
         var first = await engine.Read(Engines.Request("a", _prompt, 30, sampling));
@@ -142,7 +149,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Gives_log_probabilities_of_answer_and_prompt()
     {
-        using var engine = Engines.Start(new EngineOptions { PromptLogitRowsMax = 2 });
+        using var engine = Start(new EngineOptions { PromptLogitRowsMax = 2 });
         var request = Engines.Request("a", _prompt, 3) with
         {
             ReturnLogprobs = true,
@@ -174,7 +181,7 @@ public sealed class EngineTests
     [InlineData(-1, 0)]
     public async Task Gives_log_probabilities_of_the_prompt_from_where_they_are_wanted_even_if_it_is_cached(int start, int count)
     {
-        using var engine = Engines.Start(new EngineOptions { PageSize = 1 });
+        using var engine = Start(new EngineOptions { PageSize = 1 });
         await engine.Read(Engines.Request("first", _prompt, 2));
 
         var answer = await engine.Read(Engines.Request("a", _prompt, 2) with
@@ -190,7 +197,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Reads_a_prompt_without_generating()
     {
-        using var engine = Engines.Start(context: 5);
+        using var engine = Start(context: 5);
 
         var answer = await engine.Read(Engines.Request("a", _prompt, 0) with
         {
@@ -206,7 +213,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Generates_until_the_context_is_full_when_no_limit_is_given()
     {
-        using var engine = Engines.Start(context: 40);
+        using var engine = Start(context: 40);
 
         var answer = await engine.Read(new GenerationRequest
         {
@@ -221,7 +228,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Several_choices_of_one_prompt_share_it()
     {
-        using var engine = Engines.Start(new EngineOptions { PageSize = 4 });
+        using var engine = Start(new EngineOptions { PageSize = 4 });
         var prompt = Enumerable.Range(0, 30).ToArray();
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i =>
@@ -233,7 +240,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Forgets_prefixes_when_flushed()
     {
-        using var engine = Engines.Start(new EngineOptions { PageSize = 1 });
+        using var engine = Start(new EngineOptions { PageSize = 1 });
         await engine.Read(Engines.Request("a", _prompt, 2));
         Assert.True(engine.Load.EvictableKvTokens > 0);
 
@@ -246,7 +253,7 @@ public sealed class EngineTests
     [Fact]
     public async Task Counts_what_it_does()
     {
-        using var engine = Engines.Start(new EngineOptions { PageSize = 1 });
+        using var engine = Start(new EngineOptions { PageSize = 1 });
         await engine.Read(Engines.Request("a", _prompt, 4));
         await engine.Read(Engines.Request("b", _prompt, 4));
 
@@ -256,5 +263,42 @@ public sealed class EngineTests
         Assert.Equal((10, 4, 8), (load.PromptTokens, load.CachedTokens, load.GeneratedTokens));
         Assert.Equal((2, 0), (load.FinishedRequests, load.AbortedRequests));
         Assert.Null(load.Fault);
+    }
+
+    [Fact]
+    public async Task Chooses_by_every_rule_as_the_host_does()
+    {
+        SamplingOptions[] all =
+        [
+            new() { Temperature = 0 },
+            new() { Temperature = 0.8f, TopP = 0.9f, Seed = 1 },
+            new() { Temperature = 1.5f, TopK = 9, MinP = 0.05f, Seed = 2 },
+            new() { RepetitionPenalty = 1.4f, FrequencyPenalty = 0.3f, Seed = 3 },
+            new() { MinNewTokens = 9, StopTokenIds = [3, 4, 5, 6, 7, 8, 9], Seed = 4 },
+            new() { LogitBias = Enumerable.Range(0, 30).ToDictionary(token => token, token => token * 0.1f), Seed = 5 },
+            new() { LogitBias = Enumerable.Range(20, 30).ToDictionary(token => token, _ => -9f), Seed = 6 },
+        ];
+        async Task<Answer[]> Answers(Engine engine) => await Task.WhenAll(all.Select((sampling, i) => engine.Read(
+            Engines.Request($"{i}", [.. _prompt, i], 25, sampling) with { ReturnLogprobs = i % 2 == 0, TopLogprobs = 10 * i })));
+
+        using var host = Engines.Start();
+        using var engine = Start(new EngineOptions { PrefillTokensMax = 8 });
+        var (expected, actual) = (await Answers(host), await Answers(engine));
+
+        for (var i = 0; i < all.Length; i++)
+        {
+            Assert.Equal(expected[i].Tokens, actual[i].Tokens);
+            Assert.Equal(expected[i].Finish, actual[i].Finish);
+            Assert.Equal(
+                expected[i].Logprobs.SelectMany(logprob => logprob.Top ?? []), actual[i].Logprobs.SelectMany(logprob => logprob.Top ?? []));
+        }
+    }
+
+    private Engine Start(
+        EngineOptions? options = null, int[]? eos = null, int context = 256, int kvTokens = 1024)
+    {
+        var limits = Engines.Limits(options, context, kvTokens);
+        var forward = new PagedForward(Engines.Vocabulary, limits.KvTokens, limits.PageSize);
+        return Engines.Start(options, forward.With(choosing), eos, context, kvTokens);
     }
 }

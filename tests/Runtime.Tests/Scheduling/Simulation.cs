@@ -17,19 +17,25 @@ internal sealed class Simulation
 
     private readonly ScheduleCase _case;
     private readonly PagedForward _forward;
+    private readonly ChoosingForward? _choosing;
     private readonly StepLoop _loop;
     private readonly LiveRequest?[] _requests;
     private readonly int[] _references;
 
-    public Simulation(ScheduleCase schedule)
+    public Simulation(ScheduleCase schedule, Choosing choosing = Choosing.OnHost)
     {
         _case = schedule;
         var limits = schedule.Limits.Steps;
         _forward = new PagedForward(schedule.Vocabulary, limits.Pages * limits.PageSize, limits.PageSize) { Inspect = Inspect };
-        _loop = new StepLoop(_forward, limits, schedule.Options, _ => { });
+        var forward = _forward.With(choosing);
+        _choosing = forward as ChoosingForward;
+        _loop = new StepLoop(forward, limits, schedule.Options, _ => { });
         _requests = new LiveRequest[schedule.Arrivals.Count];
         _references = new int[limits.Pages];
     }
+
+    /// <summary>Steps that were started before the tokens of the one before were known.</summary>
+    public long Followed => _choosing?.Followed ?? 0;
 
     public long Retractions => _loop.Scheduler.Retractions;
 
