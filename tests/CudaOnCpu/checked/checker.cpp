@@ -246,23 +246,34 @@ std::string Checker::name(const Place& place, std::uintptr_t address) const {
 
 // Never written since the allocation, or since the block began.
 void Checker::check_written(const Place& place, std::uintptr_t address, std::size_t bytes) {
-    for (std::size_t i = 0; i < bytes; ++i) {
-        if (place.range != nullptr) {
-            if (place.range->written == nullptr || place.range->written[address + i - place.range->begin] != 0) continue;
-        } else if (cells_.at(address + i)->written >= clocks.block_start()) {
-            continue;
-        }
+    const auto never = [&](std::size_t i) {
         end("unwritten: " + bytes_of(bytes) + " read of " + name(place, address) + ", of which nobody wrote byte " +
             std::to_string(i));
+    };
+    if (place.range != nullptr) {
+        if (place.range->written == nullptr) return;
+        const unsigned char* const written = place.range->written + (address - place.range->begin);
+        if (const void* const gap = std::memchr(written, 0, bytes); gap != nullptr) {
+            never(static_cast<std::size_t>(static_cast<const unsigned char*>(gap) - written));
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < bytes; ++i) {
+        if (cells_.at(address + i)->written < clocks.block_start()) never(i);
     }
 }
 
+// Byte by byte, because neighbours of one word may belong to different threads. Mostly they do not: then one stands for all.
 void Checker::touch(const Place& place, std::uintptr_t address, std::size_t bytes, Access kind) {
-    // Byte by byte, because neighbours of one word may belong to different threads.
     for (std::size_t i = 0; i < bytes;) {
-        Cell* cell = cells_.at(address + i);
+        Cell* const cell = cells_.at(address + i);
         const std::size_t rest = std::min(bytes - i, Cells::kPage - (address + i) % Cells::kPage);
-        for (std::size_t k = 0; k < rest; ++k) touch_cell(place, cell[k], address, bytes, kind);
+        if (std::memcmp(cell, cell + 1, (rest - 1) * sizeof(Cell)) == 0) {
+            touch_cell(place, cell[0], address, bytes, kind);
+            std::fill(cell + 1, cell + rest, cell[0]);
+        } else {
+            for (std::size_t k = 0; k < rest; ++k) touch_cell(place, cell[k], address, bytes, kind);
+        }
         i += rest;
     }
 }
