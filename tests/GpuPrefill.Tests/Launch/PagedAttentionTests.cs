@@ -82,7 +82,8 @@ public sealed class PagedAttentionTests : IDisposable
         var rows = (Pages + 1) * KvHeads * PageSize;
         var cache = new KvLayer(
             memory.Allocate(type, rows, headDim), memory.Allocate(type, rows, headDim), PageSize, KvHeads, headDim);
-        var (keys, slots) = (memory.Allocate(DType.F32, Pages * PageSize, KvHeads * headDim), Integers(Enumerable.Range(0, Pages * PageSize)));
+        var keys = memory.Allocate(DType.F32, Pages * PageSize, KvHeads * headDim);
+        var slots = Integers(Enumerable.Range(0, Pages * PageSize));
         memory.Upload<float>(Numbers(Pages * PageSize * KvHeads * headDim), keys);
         _device.Ops.WriteKv(keys, keys, cache, slots);
         var (q, y) = (memory.Allocate(DType.F32, Sequences, Heads * headDim), memory.Allocate(DType.F32, Sequences, Heads * headDim));
