@@ -12,14 +12,17 @@ internal sealed unsafe class CudaModule : IDisposable
     private nint _handle;
 
     /// <summary>Throws <see cref="ConfigurationException"/>, with the compiler's words, where the driver refuses the text.</summary>
-    public CudaModule(CudaContext context, string name, string ptx)
+    /// <param name="context">The device.</param>
+    /// <param name="name">For messages.</param>
+    /// <param name="ptx">The text, ending in a zero.</param>
+    public CudaModule(CudaContext context, string name, byte[] ptx)
     {
         _context = context;
+        Check.That(ptx[^1] == 0);
         context.Bind();
-        var image = Encoding.UTF8.GetBytes(ptx + '\0');
         var log = new byte[LogBytes];
         var options = stackalloc JitOption[] { JitOption.ErrorLogBuffer, JitOption.ErrorLogBufferBytes };
-        fixed (byte* text = image, complaint = log)
+        fixed (byte* text = ptx, complaint = log)
         {
             var values = stackalloc nint[] { (nint)complaint, LogBytes };
             var status = CudaDriver.ModuleLoadData(out _handle, text, 2, options, values);

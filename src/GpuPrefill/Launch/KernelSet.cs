@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using LsglangSharp.GpuPrefill.Interop;
 using LsglangSharp.Runtime.Primitives;
 
@@ -30,29 +32,17 @@ internal sealed class KernelSet : IDisposable
         Family = FamilyFor(major, minor, CudaLibrary.Version)
             ?? throw new ConfigurationException(
                 $"GPU {context.Index} has compute capability {major}.{minor}, and 8.0 (Ampere) or later is required: use --device cpu.");
-        var texts = Embedded(Family);
-        if (texts.Count == 0)
+        var texts = PtxText.Embedded(Family);
+        if (texts.IsEmpty)
         {
             throw new ConfigurationException(NotBuilt);
         }
 
-        try
-        {
-            foreach (var (name, ptx) in texts)
-            {
-                Load(name, ptx);
-            }
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
+        Load(texts);
     }
 
     /// <summary>Whether this build has any.</summary>
-    public static bool IsBuilt =>
-        typeof(KernelSet).Assembly.GetManifestResourceNames().Any(name => name.StartsWith("ptx/", StringComparison.Ordinal));
+    public static bool IsBuilt => PtxText.IsBuilt;
 
     /// <summary>"sm_80" or "sm_90a": which of the embedded texts were taken.</summary>
     public string Family { get; }
@@ -110,28 +100,27 @@ internal sealed class KernelSet : IDisposable
         _kernels.Clear();
     }
 
-    /// <summary>The texts of a family by file name.</summary>
-    internal static List<(string Name, string Ptx)> Embedded(string family)
+    /// <summary>The driver compiles each text on the thread that loads it, which takes most of opening a device.</summary>
+    private void Load(ImmutableArray<PtxText> texts)
     {
-        var prefix = $"ptx/{family}/";
-        var assembly = typeof(KernelSet).Assembly;
-        return [.. assembly.GetManifestResourceNames()
-            .Where(name => name.StartsWith(prefix, StringComparison.Ordinal))
-            .Order(StringComparer.Ordinal)
-            .Select(name =>
-            {
-                using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
-                return (Path.GetFileNameWithoutExtension(name), reader.ReadToEnd());
-            })];
-    }
-
-    private void Load(string name, string ptx)
-    {
-        var module = new CudaModule(_context, name, ptx);
-        _modules.Add(module);
-        foreach (var (kernel, parameterBytes) in PtxText.Kernels(ptx))
+        var modules = new CudaModule?[texts.Length];
+        try
         {
-            Check.That(_kernels.TryAdd(kernel, (module, parameterBytes)));
+            Parallel.For(0, texts.Length, i => modules[i] = new CudaModule(_context, texts[i].Name, texts[i].Image));
+        }
+        catch (AggregateException failures)
+        {
+            Array.ForEach(modules, module => module?.Dispose());
+            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
+        }
+
+        foreach (var (text, module) in texts.Zip(modules))
+        {
+            _modules.Add(module!);
+            foreach (var (kernel, parameterBytes) in text.Kernels)
+            {
+                Check.That(_kernels.TryAdd(kernel, (module!, parameterBytes)));
+            }
         }
     }
 }

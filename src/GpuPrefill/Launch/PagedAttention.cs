@@ -44,7 +44,7 @@ internal sealed class PagedAttention(CudaDevice device)
     private const int Four = 4;
     private const float Log2E = 1.44269504f;
 
-    private readonly Dictionary<string, CudaKernel<AttentionArgs>> _kernels = [];
+    private readonly Dictionary<(Part, DType, int HeadDim, int Group), CudaKernel<AttentionArgs>> _kernels = [];
     private readonly int _multiprocessors = device.Context.Attribute(DeviceAttribute.MultiprocessorCount);
     private readonly int _terms = device.Options.ExactActivations ? 2 : 1;
     private CudaBuffer? _workspace;
@@ -59,12 +59,12 @@ internal sealed class PagedAttention(CudaDevice device)
         _sequencesMax = Math.Max(_sequencesMax, sequences);
         var shape = ShapeOf(cache, heads);
         Workspace(shape);
-        Kernel(shape.AnyName, shape.Any(1, 1).SharedBytes);
-        Kernel("attention_combine", 0);
+        Kernel(Part.Any, shape, shape.Any(1, 1).SharedBytes);
+        Kernel(Part.Combine, shape, 0);
         if (shape.HasTensorKernels)
         {
-            Kernel(shape.DecodeName, shape.Decode(1, 1).SharedBytes);
-            Kernel(shape.PrefillName(_terms), shape.Prefill(1, 1, _terms).SharedBytes);
+            Kernel(Part.Decode, shape, shape.Decode(1, 1).SharedBytes);
+            Kernel(Part.Prefill, shape, shape.Prefill(1, 1, _terms).SharedBytes);
         }
     }
 
@@ -89,22 +89,22 @@ internal sealed class PagedAttention(CudaDevice device)
             // Where rows and sequences say that all have several, none has one.
             if (rowsMax == 1 || sequences * (long)rowsMax != q.Rows)
             {
-                Launch(stream, shape.DecodeName, shape.Decode(sequences, shares), args);
+                Launch(stream, Part.Decode, shape, shape.Decode(sequences, shares), args);
             }
 
             if (rowsMax > 1)
             {
-                Launch(stream, shape.PrefillName(_terms), shape.Prefill(sequences, rowsMax, _terms), args);
+                Launch(stream, Part.Prefill, shape, shape.Prefill(sequences, rowsMax, _terms), args);
             }
         }
         else
         {
-            Launch(stream, shape.AnyName, shape.Any(q.Rows, shares), args);
+            Launch(stream, Part.Any, shape, shape.Any(q.Rows, shares), args);
         }
 
         if (shape.Chunks(batch.ContextLengthMax, rule.Window) > 1)
         {
-            Launch(stream, "attention_combine", shape.Combine(sequences), args);
+            Launch(stream, Part.Combine, shape, shape.Combine(sequences), args);
         }
     }
 
@@ -149,16 +149,28 @@ internal sealed class PagedAttention(CudaDevice device)
     private static bool IsAligned(in AttentionArgs args) =>
         (args.Q | args.Keys | args.Values) % VectorBytes == 0 && args.QStride % Four == 0;
 
-    private void Launch(CudaStream stream, string name, in LaunchGrid grid, in AttentionArgs args) =>
-        stream.Launch(Kernel(name, grid.SharedBytes), grid, args);
+    private void Launch(
+        CudaStream stream, Part part, in AttentionShape shape, in LaunchGrid grid, in AttentionArgs args) =>
+        stream.Launch(Kernel(part, shape, grid.SharedBytes), grid, args);
 
-    /// <summary>Shared memory is a matter of the head size alone: the most that a kernel was asked for is what it may ask for.</summary>
-    private CudaKernel<AttentionArgs> Kernel(string name, int sharedBytes)
+    /// <summary>
+    /// Found without a name, which would be a new text in every step. Shared memory is a matter of the head size alone: the most
+    /// that a kernel was asked for is what it may ask for.
+    /// </summary>
+    private CudaKernel<AttentionArgs> Kernel(Part part, in AttentionShape shape, int sharedBytes)
     {
-        if (!_kernels.TryGetValue(name, out var kernel) || kernel.DynamicSharedMax < sharedBytes)
+        var key = (part, shape.Type, shape.HeadDim, shape.Group);
+        if (!_kernels.TryGetValue(key, out var kernel) || kernel.DynamicSharedMax < sharedBytes)
         {
+            var name = part switch
+            {
+                Part.Decode => shape.DecodeName,
+                Part.Prefill => shape.PrefillName(_terms),
+                Part.Any => shape.AnyName,
+                _ => "attention_combine",
+            };
             kernel = device.Kernels.Get<AttentionArgs>(name, sharedBytes);
-            _kernels[name] = kernel;
+            _kernels[key] = kernel;
         }
 
         return kernel;
@@ -175,5 +187,13 @@ internal sealed class PagedAttention(CudaDevice device)
         }
 
         return _workspace.Start;
+    }
+
+    private enum Part
+    {
+        Decode,
+        Prefill,
+        Any,
+        Combine,
     }
 }

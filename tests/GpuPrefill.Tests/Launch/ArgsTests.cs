@@ -40,7 +40,7 @@ public sealed partial class ArgsTests
         Assert.NotEmpty(Structs);
 
     private static IEnumerable<Type> Declared() => typeof(KernelSet).Assembly.GetTypes().Where(
-        type => type is { IsValueType: true, IsEnum: false, Namespace: "LsglangSharp.GpuPrefill.Launch" });
+        type => type is { IsValueType: true, IsEnum: false, IsNested: false, Namespace: "LsglangSharp.GpuPrefill.Launch" });
 
     /// <summary>What stands between the braces of each struct, without comments.</summary>
     private static Dictionary<string, string> Sources()

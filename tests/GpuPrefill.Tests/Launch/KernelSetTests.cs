@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using LsglangSharp.GpuPrefill.Launch;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Support;
@@ -23,16 +24,18 @@ public sealed class KernelSetTests
     [InlineData("sm_80", "8.0")]
     [InlineData("sm_90a", "8.3")]
     public void Texts_are_written_for_what_their_family_takes(string family, string version) =>
-        Assert.All(KernelSet.Embedded(family), text =>
+        Assert.All(PtxText.Embedded(family), text =>
         {
-            Assert.Contains($".target {family}", text.Ptx, StringComparison.Ordinal);
-            Assert.Contains($".version {version}", text.Ptx, StringComparison.Ordinal);
+            var ptx = Encoding.UTF8.GetString(text.Image);
+            Assert.Contains($".target {family}", ptx, StringComparison.Ordinal);
+            Assert.Contains($".version {version}", ptx, StringComparison.Ordinal);
+            Assert.EndsWith("\0", ptx, StringComparison.Ordinal);
         });
 
     [Fact]
     public void Kernel_names_are_unique()
     {
-        var names = KernelSet.Embedded("sm_90a").SelectMany(text => PtxText.Kernels(text.Ptx)).Select(kernel => kernel.Name).ToArray();
+        var names = PtxText.Embedded("sm_90a").SelectMany(text => text.Kernels).Select(kernel => kernel.Name).ToArray();
 
         Assert.NotEmpty(names);
         Assert.Equal(names.Distinct(), names);
@@ -51,7 +54,7 @@ public sealed class KernelSetTests
             { ret; }
             """;
 
-        Assert.Equal([("first", 56), ("second_one", 0)], PtxText.Kernels(Text));
+        Assert.Equal([("first", 56), ("second_one", 0)], PtxText.KernelsOf(Text));
     }
 
     [Fact]
@@ -76,7 +79,7 @@ public sealed class KernelSetTests
     public void A_norm_is_a_warp_a_head_or_a_block_a_row(int rows, int groups, int width, int blocks, int threads) =>
         Assert.Equal(new LaunchGrid(blocks, threads), RmsNorm.Grid(rows, groups, width));
 
-    private static IEnumerable<string> Embedded(string family) => KernelSet.Embedded(family).Select(text => text.Name);
+    private static IEnumerable<string> Embedded(string family) => PtxText.Embedded(family).Select(text => text.Name);
 
     [StructLayout(LayoutKind.Sequential)]
     private struct Wrong
