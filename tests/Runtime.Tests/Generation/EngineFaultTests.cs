@@ -90,6 +90,29 @@ public sealed class EngineFaultTests
         Assert.Equal(0, engine.Load.UsedKvTokens);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(5)]
+    public async Task A_step_that_fails_when_the_next_has_been_started_leaves_nothing_to_be_found(int step)
+    {
+        var steps = 0;
+        var options = new EngineOptions { PageSize = 4 };
+        var forward = Forward(options);
+        forward.Fail = _ => ++steps == step ? new DeviceFaultException("no answer") : null;
+        var ahead = (ChoosingForward)forward.With(Choosing.Ahead);
+        using var engine = Engines.Start(options, ahead);
+
+        var hit = await engine.Read(Engines.Request("a", _prompt, 30));
+        var after = await engine.Read(Engines.Request("b", _prompt, 30));
+
+        Assert.Equal(500, Assert.IsType<GenerationFinish.Aborted>(hit.Finish).Status);
+        Assert.Equal(Engines.Alone(_prompt, 30)[..hit.Tokens.Length], hit.Tokens);
+        Assert.Equal(Engines.Alone(_prompt, 30), after.Tokens);
+        Assert.InRange(ahead.Followed, 10, 60);
+        Assert.Equal(0, engine.Load.UsedKvTokens);
+    }
+
     [Fact]
     public async Task A_lost_device_ends_everything_and_is_told_to_who_runs_the_process()
     {
