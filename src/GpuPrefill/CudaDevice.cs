@@ -93,18 +93,24 @@ public sealed class CudaDevice : IDevice, IMailboxDevice
     public static long PinnedBytesFor(long readBytesMax) => UploadRing.Bytes + readBytesMax;
 
     /// <summary>
-    /// Gives the page-locked memory back that weights came through, and takes what reads of up to
-    /// <paramref name="readBytesMax"/> bytes need. After loading, before serving.
+    /// Gives the page-locked memory back that weights came through, and takes all that steps will need: after loading, before
+    /// anything is recorded and before serving.
     /// </summary>
-    public void FinishLoading(long readBytesMax)
+    /// <param name="readBytesMax">The most bytes that one step brings back.</param>
+    /// <param name="routerBytes">What routers need for the scores of the largest step.</param>
+    public void FinishLoading(long readBytesMax, long routerBytes = 0)
     {
         _memory.Staging.Join(_stream);
         _memory.Staging.Release();
         _memory.ReserveReads(Math.Max(1, readBytesMax));
+        RouterScratch.Reserve(Stream, routerBytes);
     }
 
     /// <summary>As much as float16 weights need, which need most. See <see cref="ScratchBytes"/>.</summary>
-    public void Reserve(int rows, int inner) => Scratch.Reserve(Stream, ScratchBytes(rows, inner, DType.F16));
+    public void Reserve(int rows, int inner) => Scratch.Reserve(Stream, ReserveBytes(rows, inner));
+
+    /// <summary>What <see cref="Reserve"/> takes.</summary>
+    public static long ReserveBytes(int rows, int inner) => ScratchBytes(rows, inner, DType.F16);
 
     /// <summary>
     /// Bytes that linear layers and gated MLPs of up to <paramref name="intermediate"/> inner values take for themselves.

@@ -12,8 +12,8 @@ public sealed record DeviceCosts
     /// <summary>The CPUs' kernels, for the largest step.</summary>
     public required Func<StepSizes, long> HostWorkspace { get; init; }
 
-    /// <summary>One GPU's kernels, for the largest step; null without GPUs.</summary>
-    public Func<StepSizes, long>? GpuWorkspace { get; init; }
+    /// <summary>A GPU's kernels, for its share of every layer and the largest step; null without GPUs.</summary>
+    public Func<Shard, StepSizes, long>? GpuWorkspace { get; init; }
 
     /// <summary>Page-locked RAM, for the largest step.</summary>
     public Func<StepSizes, long>? Pinned { get; init; }
@@ -100,7 +100,11 @@ public static class Planner
             ],
             Experts = request.Experts,
             HostWorkspaceBytes = request.Costs.HostWorkspace(sizes),
-            GpuWorkspaceBytes = request.Costs.GpuWorkspace?.Invoke(sizes) ?? 0,
+            GpuWorkspaceBytes =
+            [
+                .. request.Machine.Gpus.Select((_, rank) =>
+                    request.Costs.GpuWorkspace?.Invoke(new Shard(rank, ranks), sizes) ?? 0),
+            ],
             PinnedBytes = request.Costs.Pinned?.Invoke(sizes) ?? 0,
             GraphBytes = request.Costs.Graphs,
             PageSize = request.Options.PageSize,

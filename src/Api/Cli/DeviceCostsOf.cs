@@ -22,8 +22,8 @@ internal static class DeviceCostsOf
         return new DeviceCosts
         {
             HostWorkspace = sizes => CpuWorkspace.Bytes(spec, sizes.TokensMax, threads, wholeModel: gpus == 0),
-            GpuWorkspace = sizes => gpus == 0 ? 0
-                : CudaWorkspace.AttentionBytes(spec, gpus, sizes.SequencesMax)
+            GpuWorkspace = (shard, sizes) =>
+                new CudaWorkspace(spec, shard, experts, sizes).Bytes
                 + (gpus > 1 ? CudaCollective.StagingBytes(sizes.TokensMax, spec.Embedding.Hidden) : 0),
             Pinned = sizes => gpus == 0 ? 0 : CudaDevice.PinnedBytesFor(ReadBytes(spec, sizes))
                 + ((gpus - 1) * CudaDevice.PinnedBytesFor(0))

@@ -131,13 +131,15 @@ internal sealed class ServingDevices : IDisposable
         _gpus.Length < 2 ? null : _collective = new CudaCollective(_gpus, sizes.TokensMax, hidden);
 
     /// <summary>All weights are in place: gives back what loading needed and takes what steps will need.</summary>
-    /// <param name="readBytesMax">The most bytes that one step brings back.</param>
-    public void FinishLoading(long readBytesMax)
+    public void FinishLoading(ModelSpec spec, ServingBudget budget)
     {
-        foreach (var gpu in _gpus)
+        var sizes = budget.Plan.Sizes;
+        for (var rank = 0; rank < _gpus.Length; rank++)
         {
             // Logits come from the first rank.
-            gpu.FinishLoading(gpu == _gpus[0] ? readBytesMax : 0);
+            _gpus[rank].FinishLoading(
+                rank == 0 ? DeviceCostsOf.ReadBytes(spec, sizes) : 0,
+                new CudaWorkspace(spec, new Shard(rank, _gpus.Length), budget.Experts, sizes).RouterBytes);
         }
     }
 

@@ -42,7 +42,7 @@ internal sealed class ServingModel : IDisposable
         _engine = new Engine(
             new AttachedForward(_coordinator, devices),
             _budget.Plan.Limits,
-            MemoryBudget.EngineOptions(settings),
+            MemoryBudget.EngineOptions(settings) with { IsHangFatal = _budget.UsesGpus },
             folder.EosTokenIds,
             tokenizer is null ? null : skip => TextOf(new StreamingDetokenizer(tokenizer, skip)));
         Served = new ServedModel
@@ -206,7 +206,7 @@ internal sealed class ServingModel : IDisposable
         });
         display.Finish(plans.Sum(plan => plan.Bytes));
         var coordinator = new Coordinator(ranks, _devices.Collective(sizes, spec.Embedding.Hidden), sizes, hybrid);
-        _devices.FinishLoading(DeviceCostsOf.ReadBytes(spec, sizes));
+        _devices.FinishLoading(spec, _budget);
         if (!_budget.GraphRows.IsEmpty)
         {
             coordinator.Record(_budget.GraphRows, display.Recorded);

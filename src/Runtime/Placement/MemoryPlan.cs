@@ -64,9 +64,10 @@ public sealed record MemoryPlan(
     private static MemoryPlan OnGpus(MemoryRequest request)
     {
         Check.That(request.Footprints.Length == request.Machine.Gpus.Length);
-        var gpus = request.Machine.Gpus.Zip(request.Footprints, (gpu, model) => new GpuShare(
-            gpu, model.DenseBytes, model.ExpertBytes(request.Experts.IsOnDevice), 0, model.ActivationBytes,
-            request.GpuWorkspaceBytes, request.GraphBytes)).ToImmutableArray();
+        Check.That(request.GpuWorkspaceBytes.Length == request.Machine.Gpus.Length);
+        var gpus = request.Machine.Gpus.Zip(request.Footprints, request.GpuWorkspaceBytes).Select(gpu => new GpuShare(
+            gpu.First, gpu.Second.DenseBytes, gpu.Second.ExpertBytes(request.Experts.IsOnDevice), 0, gpu.Second.ActivationBytes,
+            gpu.Third, request.GraphBytes)).ToImmutableArray();
         var perToken = request.Footprints.Max(model => model.CacheBytesPerToken);
         var tokens = gpus.Min(gpu => CacheBudget.Tokens(request, PlaceOf(request, gpu, perToken)));
 

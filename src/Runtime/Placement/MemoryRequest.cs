@@ -24,8 +24,8 @@ public sealed record MemoryRequest
     /// <summary>What the CPUs' kernels need beside the activations.</summary>
     public long HostWorkspaceBytes { get; init; }
 
-    /// <summary>What each GPU's kernels need beside the activations.</summary>
-    public long GpuWorkspaceBytes { get; init; }
+    /// <summary>What each GPU's kernels need beside the activations; one entry for each GPU.</summary>
+    public ImmutableArray<long> GpuWorkspaceBytes { get; init; } = [];
 
     /// <summary>Page-locked RAM: staging of weights, and mailboxes between GPUs and CPUs.</summary>
     public long PinnedBytes { get; init; }

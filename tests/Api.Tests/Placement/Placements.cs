@@ -16,7 +16,7 @@ internal static class Placements
     public static string Library { get; } = typeof(Placements).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
         .Single(metadata => metadata.Key == "CudaOnCpu").Value!;
 
-    public static string[] Names { get; } = ["cpu", "cuda"];
+    public static string[] Names { get; } = ["cpu", "cuda", "hybrid", "hybrid with resident layers"];
 
     public static TheoryData<string> All => [.. Names];
 

@@ -1,4 +1,5 @@
 using LsglangSharp.GpuPrefill.Interop;
+using LsglangSharp.Runtime.Placement;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 using LsglangSharp.Runtime.Specs;
@@ -58,7 +59,7 @@ public sealed class PagedAttentionTests : IDisposable
         _device.Ops.Attention(q, cache, batch, new(1), y);
         _device.Ops.Attention(q, cache, batch, new(1, 5), y);
 
-        Assert.Equal(CudaWorkspace.AttentionBytes(spec, 1, 100), after - before);
+        Assert.Equal(CudaWorkspace.AttentionBytes(spec, Shard.Whole, 100), after - before);
         Assert.Equal(after, _device.BytesAllocated);
     }
 

@@ -19,7 +19,10 @@ public sealed class GpuPlanTests
         Cache = DType.BF16,
         Options = new EngineOptions(),
         Machine = machine,
-        Costs = new DeviceCosts { HostWorkspace = _ => Gib / 4, GpuWorkspace = _ => Gib / 8, Pinned = _ => Gib / 2, Graphs = Gib / 16 },
+        Costs = new DeviceCosts
+        {
+            HostWorkspace = _ => Gib / 4, GpuWorkspace = (_, _) => Gib / 8, Pinned = _ => Gib / 2, Graphs = Gib / 16,
+        },
         Experts = experts ?? new ExpertPlacement([]),
     };
 
