@@ -1,12 +1,14 @@
 #include "weak.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <thread>
 
 #include "arena.h"
 #include "observer.h"
@@ -119,12 +121,16 @@ void weak_refresh() {
 }
 
 void weak_store(std::uint32_t* at, std::uint32_t value) {
-    const std::lock_guard lock(views().mutex);
-    View* const view = view_of(at);
-    if (view == nullptr) return;
-    const auto offset = reinterpret_cast<unsigned char*>(at) - view->device;
-    std::memcpy(view->agreed.get() + offset, &value, sizeof value);
-    __atomic_store_n(reinterpret_cast<std::uint32_t*>(view->host + offset), value, __ATOMIC_RELEASE);
+    {
+        const std::lock_guard lock(views().mutex);
+        View* const view = view_of(at);
+        if (view == nullptr) return;
+        const auto offset = reinterpret_cast<unsigned char*>(at) - view->device;
+        std::memcpy(view->agreed.get() + offset, &value, sizeof value);
+        __atomic_store_n(reinterpret_cast<std::uint32_t*>(view->host + offset), value, __ATOMIC_RELEASE);
+    }
+    // The host may act on it before the device does anything else.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 }  // namespace cuda_on_cpu
