@@ -14,6 +14,7 @@ namespace LsglangSharp.GpuPrefill;
 internal sealed class CudaChooser : IChooser
 {
     private const int Places = 2;
+    private const int MostEdits = 1 << 17;
 
     private readonly CudaDevice _device;
     private readonly Sampling _sampling;
@@ -56,7 +57,15 @@ internal sealed class CudaChooser : IChooser
     public int RowsMax { get; }
 
     /// <summary>A hundred requests with a penalty on a thousand tokens each.</summary>
-    public int EditsMax => 1 << 17;
+    public int EditsMax => MostEdits;
+
+    /// <summary>Bytes of device memory that one takes; 0 for a vocabulary that is chosen from elsewhere.</summary>
+    public static long Bytes(int vocabulary, int rowsMax)
+    {
+        var row = Unsafe.SizeOf<ChoiceRule>() + sizeof(int) + (3 * sizeof(float) * Sampling.Chunks(vocabulary))
+            + (Places * Unsafe.SizeOf<ChosenToken>());
+        return vocabulary > Sampling.VocabularyMax ? 0 : ((long)rowsMax * row) + ((long)MostEdits * Unsafe.SizeOf<TokenEdit>());
+    }
 
     public void Start(Tensor logits, ChoiceRules rules, int place)
     {

@@ -18,7 +18,7 @@ public sealed record CudaWorkspace(ModelSpec Spec, Shard Shard, ExpertPlacement 
 {
     public long Bytes =>
         CudaDevice.ReserveBytes(Sizes.TokensMax, InnerMax) + AttentionBytes(Spec, Shard, Sizes.SequencesMax)
-        + RouterBytes + ExpertBytes;
+        + RouterBytes + ExpertBytes + ChooserBytes;
 
     /// <summary>Scores of all experts.</summary>
     public long RouterBytes => Sparse.Select(moe => Route.ScratchBytes(Sizes.TokensMax, moe.Router.Experts)).DefaultIfEmpty().Max();
@@ -35,6 +35,9 @@ public sealed record CudaWorkspace(ModelSpec Spec, Shard Shard, ExpertPlacement 
                 Spec.Embedding.Hidden, resident.Max(moe => Shard.Inner(moe.Intermediate).Count));
         }
     }
+
+    /// <summary>Tokens are chosen where the head is.</summary>
+    internal long ChooserBytes => Shard.IsFirst ? CudaChooser.Bytes(Spec.Head.Vocabulary, Sizes.LogitRowsMax) : 0;
 
     /// <summary>The widest gated MLP that is not a routed expert; 0 if there is none.</summary>
     internal int InnerMax => Spec.Layers.Select(layer => layer.Ffn switch
