@@ -1,4 +1,5 @@
 using LsglangSharp.GpuPrefill.Interop;
+using LsglangSharp.GpuPrefill.Launch;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
 
@@ -65,6 +66,25 @@ public sealed class FaultTests
         Assert.Equal(status, failure.Status);
         Assert.True(failure.IsSticky);
         Assert.True(later.IsSticky);
+    }
+
+    /// <summary>The processor's signal is the kernel's end there, and a null reference still an exception here.</summary>
+    [SkippableFact]
+    public void A_kernel_at_an_illegal_address_is_the_end_of_the_device_and_not_of_the_process()
+    {
+        using var machine = CudaOnCpu.With();
+        using var device = new CudaDevice(new CudaDeviceOptions());
+        var args = new RmsNormArgs
+        {
+            X = 4096, Weight = 4096, Y = 4096, XStride = 64, YStride = 64, Width = 64, Groups = 1, Epsilon = 1e-6f, Rows = 1,
+        };
+        string? nothing = null;
+
+        device.Stream.Launch(device.Kernels.Get<RmsNormArgs>("rms_norm"), new LaunchGrid(1, 256), args);
+        var failure = Assert.Throws<CudaException>(device.Stream.Synchronize);
+
+        Assert.Equal(CudaStatus.IllegalAddress, failure.Status);
+        Assert.Throws<NullReferenceException>(() => nothing!.Length);
     }
 
     [SkippableFact]
