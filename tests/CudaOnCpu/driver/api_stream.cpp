@@ -120,7 +120,7 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags
         if (const CUresult result = find_event(w, event_handle, event); result != CUDA_SUCCESS) return result;
         if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
         if (event->capture != nullptr) return wait_captured(*stream, stream, *event);
-        if (event->record == nullptr) return CUDA_SUCCESS;
+        if (event->record == nullptr || w.options.ignores_waits) return CUDA_SUCCESS;
         if (stream->capture != nullptr) {
             stream->capture->is_invalid = true;
             return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;

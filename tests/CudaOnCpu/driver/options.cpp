@@ -122,6 +122,7 @@ Options read_options() {
     options.fail_allocation = number("CUDA_ON_CPU_FAIL_ALLOCATION", 0);
     options.fail_launch = number("CUDA_ON_CPU_FAIL_LAUNCH", 0);
     options.fail_launch_kind = static_cast<int>(number("CUDA_ON_CPU_FAIL_LAUNCH_KIND", 1));
+    options.ignores_waits = number("CUDA_ON_CPU_IGNORE_WAITS", 0) != 0;
     options.finds_hazards = number("CUDA_ON_CPU_HAZARDS", 1) != 0 && !options.is_stub;
     return options;
 }

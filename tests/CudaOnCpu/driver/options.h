@@ -23,6 +23,7 @@ struct Options {
     std::uint64_t fail_launch = 0;
     int fail_launch_kind = 1;
     bool finds_hazards = true;
+    bool ignores_waits = false;
 };
 
 // Null takes back what an earlier call has set.

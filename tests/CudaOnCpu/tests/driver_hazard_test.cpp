@@ -34,6 +34,16 @@ TEST_P(DriverHazard, FindsAMissingEdgeOfAGraph) { check(&Race::graph); }
 TEST_P(DriverHazard, FindsAMissingWaitForAGraph) { check(&Race::after_graph); }
 TEST_P(DriverHazard, FindsAFlagThatNobodyWaitsFor) { check(&Race::flag); }
 
+// What a forgotten wait of the product would be.
+TEST_P(DriverHazard, FindsThatWaitsAreIgnored) {
+    cuda_on_cpu_set("CUDA_ON_CPU_IGNORE_WAITS", "1");
+    cuda_on_cpu_restart();
+    Race race;
+    cuda_on_cpu_set("CUDA_ON_CPU_IGNORE_WAITS", nullptr);
+    EXPECT_EQ(race.kernels(false), CUDA_ERROR_LAUNCH_FAILED);
+    EXPECT_NE(std::string(cuda_on_cpu_fault()).find("missing synchronisation"), std::string::npos) << cuda_on_cpu_fault();
+}
+
 INSTANTIATE_TEST_SUITE_P(Orders, DriverHazard, testing::Values("eager", "lazy", "random:1", "random:2"),
                          [](const auto& info) { return std::string(info.param).substr(0, 5) + std::to_string(info.index); });
 
