@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using LsglangSharp.GpuPrefill.Interop;
 using LsglangSharp.GpuPrefill.Launch;
 using LsglangSharp.Runtime.Ports;
@@ -27,7 +28,8 @@ internal sealed unsafe class CudaMailbox : IMailbox
         _options = options;
         _kernels = new Mailbox(device.Kernels);
         _memory = new PinnedMemory(device.Context, shape.Bytes);
-        new Span<byte>((void*)_memory.Address, MailboxShape.FlagBytes).Clear();
+        // Rows that only fill up a step are never posted, and may be answered: they must name experts that exist.
+        NativeMemory.Clear((void*)_memory.Address, (nuint)shape.Bytes);
         _slots = [.. Enumerable.Range(0, shape.Slots).Select(index => shape.Slot(_memory.DeviceAddress, index))];
         _fault = _memory.DeviceAddress;
         _blocksDone = device.Memory.Allocate(DType.I32, 2, 32);

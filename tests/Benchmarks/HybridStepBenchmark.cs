@@ -7,7 +7,6 @@ using LsglangSharp.Runtime.Execution;
 using LsglangSharp.Runtime.Layers;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Runtime.Primitives;
-using LsglangSharp.Runtime.Sampling;
 using LsglangSharp.Runtime.Scheduling;
 using LsglangSharp.Runtime.Specs;
 using LsglangSharp.Runtime.Weights;
@@ -38,7 +37,7 @@ internal static class HybridStepBenchmark
         var parts = new Parts();
         using var cpu = new CpuDevice(new CpuDeviceOptions { Threads = 1 });
         using var cuda = new CudaDevice(new CudaDeviceOptions());
-        var sizes = new StepSizes(128, rows, ContextPages, rows);
+        var sizes = new StepSizes(128 + rows, rows, ContextPages, rows);
         var options = new MailboxOptions();
         using var hybrid = new HybridExperts(
             cuda.NewMailbox(new MailboxShape(1, sizes.TokensMax, Hidden, TopK), options), cpu.MailboxExperts, options);
@@ -92,8 +91,8 @@ internal static class HybridStepBenchmark
             PromptLogitRowsMax = 1,
         };
         var scheduler = new Scheduler(limits, new SchedulerOptions());
-        var sampler = new Sampler(coordinator.Vocabulary);
-        var sampling = new SamplingState(new SamplingOptions { Temperature = 0 }, [], 1);
+        var choosing = coordinator.Choosing!;
+        var rules = new ChoiceRules(rows, choosing.EditsMax);
         for (var i = 0; i < rows; i++)
         {
             scheduler.Enqueue(new Sequence([.. Enumerable.Range(0, Prompt).Select(token => (token * (i + 3)) % 1000)], steps + 1));
@@ -106,32 +105,60 @@ internal static class HybridStepBenchmark
             var planned = Stopwatch.GetTimestamp();
             var isDecode = scheduler.Batch.TokenCount == scheduler.Batch.SequenceCount;
             parts.Begin();
-            var logits = coordinator.Run(scheduler.Batch);
+            rules.Clear();
+            foreach (var sequence in scheduler.Scheduled)
+            {
+                if (sequence.Computed + sequence.StepTokens == sequence.Length)
+                {
+                    rules.Add(Greedy(sequence.LogitRow));
+                }
+            }
+
+            var ruled = Stopwatch.GetTimestamp();
+            choosing.Start(scheduler.Batch, rules);
+            var chosen = choosing.Finish();
             var run = Stopwatch.GetTimestamp();
             scheduler.Commit();
-            var committed = Stopwatch.GetTimestamp();
+            var next = 0;
             foreach (var sequence in scheduler.Scheduled)
             {
                 if (sequence.IsAtEnd)
                 {
-                    sequence.Append(sampler.Sample(
-                        logits.Slice(sequence.LogitRow * coordinator.Vocabulary, coordinator.Vocabulary), sampling));
+                    sequence.Append(Math.Max(0, chosen[next++].Token));
                 }
             }
 
             if (isDecode)
             {
-                parts.End(planned - start + committed - run, run - planned, Stopwatch.GetTimestamp() - committed);
+                parts.End(planned - start + Stopwatch.GetTimestamp() - run, run - ruled, ruled - planned);
                 step++;
             }
         }
     }
 
+    private static ChoiceRule Greedy(int row) => new()
+    {
+        Uniform = 0,
+        TopP = 1,
+        Temperature = 1,
+        MinP = 0,
+        Repetition = 1,
+        Frequency = 0,
+        Presence = 0,
+        TopK = int.MaxValue,
+        LogitRow = row,
+        Flags = ChoiceFlags.Chooses | ChoiceFlags.Greedy,
+        TopCount = 0,
+        Penalties = 0,
+        Masks = 0,
+        Biases = 0,
+    };
+
     /// <summary>
     /// Microseconds of answering a step's requests of nothing, with a thread in the device's place that asks the next as soon
     /// as it has seen the last.
     /// </summary>
-    private static unsafe double Serving(CpuDevice cpu, int rows, int steps)
+    private static unsafe List<double> Serving(CpuDevice cpu, int rows, int steps)
     {
         var shape = new MailboxShape(1, rows, Hidden, TopK);
         var memory = (nint)NativeMemory.AlignedAlloc((nuint)shape.Bytes, MailboxShape.FlagBytes);
@@ -166,22 +193,30 @@ internal static class HybridStepBenchmark
         }
 
         NativeMemory.AlignedFree((void*)memory);
-        return Parts.Median(times);
+        return times;
     }
 
-    private static void Print(Parts parts, double serving, int rows, int vocabulary)
+    private static void Print(Parts parts, List<double> serving, int rows, int vocabulary)
     {
-        Console.WriteLine($"{Layers} layers, {rows} rows, vocabulary {vocabulary}, {Environment.ProcessorCount} CPUs; medians of a step");
-        var total = parts.Scheduling + parts.Inputs + parts.Launch + serving + parts.Sampling;
-        Console.WriteLine($"scheduling           {parts.Scheduling,8:F1} us");
-        Console.WriteLine($"inputs               {parts.Inputs,8:F1} us");
-        Console.WriteLine($"launch               {parts.Launch,8:F1} us");
-        Console.WriteLine($"serving overhead     {serving,8:F1} us   ({serving / Layers:F2} a layer, with nothing to compute)");
-        Console.WriteLine($"sampling             {parts.Sampling,8:F1} us");
-        Console.WriteLine($"the host's cost      {total,8:F1} us   (at most 60 wanted)");
-        Console.WriteLine($"reading back         {parts.Read,8:F1} us   (waits for the double's threads, and copies)");
-        Console.WriteLine($"the whole forward    {parts.Forward,8:F1} us   (with the double's {Layers} layers of stubbed kernels)");
+        Console.WriteLine($"{Layers} layers, {rows} rows, vocabulary {vocabulary}, {Environment.ProcessorCount} CPUs; microseconds of a step");
+        Console.WriteLine($"{"",-20} {"best",8} {"median",8}");
+        (string Name, List<double> Times)[] host =
+        [
+            ("scheduling", parts.Scheduling), ("inputs", parts.Inputs), ("launch", parts.Launch), ("serving overhead", serving),
+            ("sampling", parts.Sampling),
+        ];
+        foreach (var (name, times) in host)
+        {
+            Console.WriteLine($"{name,-20} {times.Min(),8:F1} {Median(times),8:F1}");
+        }
+
+        Console.WriteLine($"{"the host's cost",-20} {host.Sum(part => part.Times.Min()),8:F1} {host.Sum(part => Median(part.Times)),8:F1}");
+        Console.WriteLine("beside these, the double's own threads:");
+        Console.WriteLine($"{"reading back",-20} {parts.Read.Min(),8:F1} {Median(parts.Read),8:F1}");
+        Console.WriteLine($"{"the whole forward",-20} {parts.Forward.Min(),8:F1} {Median(parts.Forward),8:F1}");
     }
+
+    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 
     /// <summary>Times of the parts of a step, in microseconds.</summary>
     private sealed class Parts
@@ -190,26 +225,25 @@ internal static class HybridStepBenchmark
         private double _inputs;
         private double _launch;
         private double _read;
+        private double _sampling;
 
-        public double Scheduling => Median(_all[0]);
+        public List<double> Scheduling => _all[0];
 
-        public double Forward => Median(_all[1]);
+        public List<double> Forward => _all[1];
 
-        public double Sampling => Median(_all[2]);
+        public List<double> Sampling => _all[2];
 
-        public double Inputs => Median(_all[3]);
+        public List<double> Inputs => _all[3];
 
-        public double Launch => Median(_all[4]);
+        public List<double> Launch => _all[4];
 
-        public double Read => Median(_all[5]);
+        public List<double> Read => _all[5];
 
-        public static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
-
-        public void Begin() => _inputs = _launch = _read = 0;
+        public void Begin() => _inputs = _launch = _read = _sampling = 0;
 
         public void End(long scheduling, long forward, long sampling)
         {
-            double[] times = [Micros(scheduling), Micros(forward), Micros(sampling), _inputs, _launch, _read];
+            double[] times = [Micros(scheduling), Micros(forward), Micros(sampling) + _sampling, _inputs, _launch, _read];
             for (var i = 0; i < times.Length; i++)
             {
                 _all[i].Add(times[i]);
@@ -221,6 +255,8 @@ internal static class HybridStepBenchmark
         public void Sent(long start) => _inputs += Stopwatch.GetElapsedTime(start).TotalMicroseconds;
 
         public void Launched(long start) => _launch += Stopwatch.GetElapsedTime(start).TotalMicroseconds;
+
+        public void Ruled(long start) => _sampling += Stopwatch.GetElapsedTime(start).TotalMicroseconds;
 
         public void HasRead(long start) => _read += Stopwatch.GetElapsedTime(start).TotalMicroseconds;
 
@@ -243,6 +279,10 @@ internal static class HybridStepBenchmark
         public IRecorder? Recorder => this;
 
         public long BytesFree => inner.Memory.BytesFree;
+
+        public IChooser? NewChooser(int vocabulary, int rowsMax) => new TimedChooser(inner.NewChooser(vocabulary, rowsMax)!, parts);
+
+        public void Reserve(int rows, int width) => inner.Reserve(rows, width);
 
         public void Finish() => inner.Finish();
 
@@ -268,6 +308,32 @@ internal static class HybridStepBenchmark
         }
 
         public IRecording Record(Action work) => new TimedRecording(inner.Recorder.Record(work), parts);
+
+        public void Dispose() => inner.Dispose();
+    }
+
+    private sealed class TimedChooser(IChooser inner, Parts parts) : IChooser
+    {
+        public int RowsMax => inner.RowsMax;
+
+        public int EditsMax => inner.EditsMax;
+
+        public void Start(Tensor logits, ChoiceRules rules, int place)
+        {
+            var start = Stopwatch.GetTimestamp();
+            inner.Start(logits, rules, place);
+            parts.Ruled(start);
+        }
+
+        public ReadOnlySpan<ChosenToken> Finish(int place)
+        {
+            var start = Stopwatch.GetTimestamp();
+            var chosen = inner.Finish(place);
+            parts.HasRead(start);
+            return chosen;
+        }
+
+        public void TakeTokens(int place, ReadOnlySpan<int> sources, Tensor tokens) => inner.TakeTokens(place, sources, tokens);
 
         public void Dispose() => inner.Dispose();
     }

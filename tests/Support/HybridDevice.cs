@@ -28,6 +28,10 @@ public sealed class HybridDevice(IDevice inner, IMailboxExperts? host, params ID
 
     public IMailboxDevice MailboxDevice => (IMailboxDevice)inner;
 
+    public IChooser? NewChooser(int vocabulary, int rowsMax) => inner.NewChooser(vocabulary, rowsMax);
+
+    public void Reserve(int rows, int width) => inner.Reserve(rows, width);
+
     public void Finish() => inner.Finish();
 
     /// <summary>Goes before everything that is there already.</summary>
