@@ -19,7 +19,8 @@ void fail(World& w, const Work& work, CUresult code, const std::string& text) {
     set_fault(w, *work.context, code, text);
 }
 
-// Keeps what an operation touches mapped until it has ended. Copies and memsets were checked when they were submitted; meanwhile the memory may have been freed.
+// Keeps what an operation touches mapped until it has ended. Copies and memsets were checked when they were submitted;
+// meanwhile the memory may have been freed.
 bool hold(World& w, const void* at, std::size_t bytes, bool is_device, AllocationPtr& held) {
     Lock lock(w);
     held = allocation_at(w, at);
