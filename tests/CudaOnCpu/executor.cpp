@@ -366,9 +366,11 @@ void store_release(std::uint32_t* at, std::uint32_t value) {
 
 std::uint32_t load_acquire(const std::uint32_t* at) {
     check_aligned(at, sizeof *at);
-    if (weak_is_used()) weak_refresh();
     if (observer != nullptr) observer->loads_atomically(at, sizeof *at);
-    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    if (!weak_is_used()) return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    const std::uint32_t value = weak_load(at);
+    weak_refresh();
+    return value;
 }
 
 void wait_a_little() {

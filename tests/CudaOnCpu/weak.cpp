@@ -120,6 +120,17 @@ void weak_refresh() {
     for (auto& [begin, view] : views().all) refresh(view);
 }
 
+std::uint32_t weak_load(const std::uint32_t* at) {
+    const std::lock_guard lock(views().mutex);
+    const View* const view = view_of(at);
+    if (view == nullptr) return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    const auto offset = reinterpret_cast<const unsigned char*>(at) - view->device;
+    const std::uint32_t own = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    // What the device itself has stored since, it sees.
+    if (std::memcmp(&own, view->agreed.get() + offset, sizeof own) != 0) return own;
+    return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(view->host + offset), __ATOMIC_ACQUIRE);
+}
+
 void weak_store(std::uint32_t* at, std::uint32_t value) {
     {
         const std::lock_guard lock(views().mutex);

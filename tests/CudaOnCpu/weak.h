@@ -19,6 +19,9 @@ void weak_publish(const void* begin, std::size_t bytes);
 // What the host has changed since the last time reaches the device, unless the device has changed it too.
 void weak_refresh();
 
+// An acquire's value, as the host has it: to be taken before weak_refresh, or what comes after the value could be missed.
+std::uint32_t weak_load(const std::uint32_t* at);
+
 // A release: the value reaches the host as one, after all that was published before.
 void weak_store(std::uint32_t* at, std::uint32_t value);
 

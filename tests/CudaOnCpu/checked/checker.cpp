@@ -4,6 +4,7 @@
 #include <link.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -322,8 +323,8 @@ bool Checker::conflicts_with_write(const Cell& cell, bool atomic) const {
 bool Checker::conflicts_with_reads(const Cell& cell, bool atomic) const {
     if (cell.read == 0 || (atomic && (cell.reader & kAtomic) != 0)) return false;
     if ((cell.reader & kManyThreads) == 0) return !clocks.has_seen_read(cell.reader & kThreadMask, cell.read);
-    for (std::uint32_t w = 0; w < kWarpsMax; ++w) {
-        if ((cell.read_warps >> w & 1) != 0 && !clocks.has_seen_reads(w, cell.read)) return true;
+    for (std::uint32_t warps = cell.read_warps; warps != 0; warps &= warps - 1) {
+        if (!clocks.has_seen_reads(static_cast<std::uint32_t>(std::countr_zero(warps)), cell.read)) return true;
     }
     return false;
 }
