@@ -140,7 +140,8 @@ void demand_all(World& w) {
     }
 }
 
-void wait_for(World& w, Lock& lock, const SignalPtr& signal) {
+// The signal is held here: a stream's last one may be replaced, and go, while the lock is free.
+void wait_for(World& w, Lock& lock, SignalPtr signal) {
     if (signal == nullptr) return;
     wait_done(w, lock, *signal);
     join(w.hazards.host, signal->clock);

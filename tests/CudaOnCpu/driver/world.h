@@ -253,7 +253,7 @@ SignalPtr enqueue(World& w, const StreamPtr& stream, Item item);
 void demand(World& w, const Signal& signal);
 void demand_all(World& w);
 // Waits without the lock until it is done.
-void wait_for(World& w, Lock& lock, const SignalPtr& signal);
+void wait_for(World& w, Lock& lock, SignalPtr signal);
 // Under the lock: everything later in the context fails.
 void set_fault(World& w, Context& context, CUresult code, const std::string& text);
 
