@@ -7,38 +7,15 @@ using LsglangSharp.Support;
 
 namespace LsglangSharp.Conformance;
 
-/// <summary>
-/// Whole models behind the whole engine: chunks, pages, shared prefixes, company and retractions, as the scheduler
-/// makes them, must not change a token.
-/// </summary>
-public abstract class EngineGoldens
+/// <summary>Whole models behind the whole engine, against their references.</summary>
+public abstract class EngineRuns
 {
-    /// <summary>Checkpoint, tokens of a page, prompt tokens of a step, requests at a time.</summary>
-    public static TheoryData<string, int, int, int> Settings
-    {
-        get
-        {
-            var rows = new TheoryData<string, int, int, int>();
-            foreach (var name in GoldenCase.Names)
-            {
-                rows.Add(name, 1, 200, 20);
-                rows.Add(name, 4, 7, 5);
-                rows.Add(name, 16, 64, 20);
-                rows.Add(name, 3, 1, 2);
-            }
-
-            return rows;
-        }
-    }
-
     protected abstract IDevice NewDevice();
 
     /// <summary>How models are spread and run.</summary>
     protected virtual PagedSetting Setting { get; } = new();
 
-    [Theory]
-    [MemberData(nameof(Settings))]
-    public async Task Greedy_answers_are_the_references_whatever_else_runs(string name, int pageSize, int chunk, int running)
+    protected async Task HoldsGreedyAnswers(string name, int pageSize, int chunk, int running)
     {
         var golden = GoldenCase.Open(name);
         using var device = NewDevice();
@@ -60,9 +37,7 @@ public abstract class EngineGoldens
         Assert.True(answers.Sum(answer => answer.Usage.CachedTokens) > golden.Prompt.Length, "nothing was shared");
     }
 
-    [Theory]
-    [MemberData(nameof(Settings))]
-    public async Task Log_probabilities_of_the_prompt_are_the_references(string name, int pageSize, int chunk, int running)
+    protected async Task HoldsPromptLogprobs(string name, int pageSize, int chunk, int running)
     {
         var golden = GoldenCase.Open(name);
         using var device = NewDevice();
@@ -122,4 +97,56 @@ public abstract class EngineGoldens
     }
 
     private sealed record Answer(int[] Tokens, IReadOnlyList<TokenLogprob>? PromptLogprobs, GenerationUsage Usage);
+}
+
+/// <summary>
+/// Chunks, pages, shared prefixes, company and retractions, as the scheduler makes them, must not change a token.
+/// </summary>
+public abstract class EngineGoldens : EngineRuns
+{
+    /// <summary>Checkpoint, tokens of a page, prompt tokens of a step, requests at a time.</summary>
+    public static TheoryData<string, int, int, int> Settings
+    {
+        get
+        {
+            var rows = new TheoryData<string, int, int, int>();
+            foreach (var name in GoldenCase.Names)
+            {
+                rows.Add(name, 1, 200, 20);
+                rows.Add(name, 4, 7, 5);
+                rows.Add(name, 16, 64, 20);
+                rows.Add(name, 3, 1, 2);
+            }
+
+            return rows;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Settings))]
+    public Task Greedy_answers_are_the_references_whatever_else_runs(string name, int pageSize, int chunk, int running) =>
+        HoldsGreedyAnswers(name, pageSize, chunk, running);
+
+    [Theory]
+    [MemberData(nameof(Settings))]
+    public Task Log_probabilities_of_the_prompt_are_the_references(string name, int pageSize, int chunk, int running) =>
+        HoldsPromptLogprobs(name, pageSize, chunk, running);
+}
+
+/// <summary>The same for devices whose kernels are simulated thread by thread: each setting with one of the models.</summary>
+public abstract class SimulatedEngineGoldens : EngineRuns
+{
+    [Theory]
+    [InlineData("qwen3_moe", 16, 64, 20)]
+    [InlineData("qwen3_moe_mixed", 4, 7, 5)]
+    [InlineData("qwen3", 3, 1, 2)]
+    [InlineData("llama3", 1, 200, 20)]
+    public Task Greedy_answers_are_the_references_whatever_else_runs(string name, int pageSize, int chunk, int running) =>
+        HoldsGreedyAnswers(name, pageSize, chunk, running);
+
+    [Theory]
+    [InlineData("qwen3_moe", 4, 7, 5)]
+    [InlineData("llama3", 16, 64, 20)]
+    public Task Log_probabilities_of_the_prompt_are_the_references(string name, int pageSize, int chunk, int running) =>
+        HoldsPromptLogprobs(name, pageSize, chunk, running);
 }

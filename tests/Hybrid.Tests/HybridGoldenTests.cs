@@ -4,7 +4,6 @@ using LsglangSharp.GpuPrefill.Tests;
 using LsglangSharp.NumaExperts;
 using LsglangSharp.Runtime.Ports;
 using LsglangSharp.Support;
-using Xunit.Abstractions;
 
 namespace LsglangSharp.Hybrid.Tests;
 
@@ -20,22 +19,9 @@ internal static class HybridMachine
     }
 }
 
-/// <summary>Every other layer's experts on the GPU; decode steps recorded.</summary>
-[Collection(Alone.Name)]
-public sealed class PartlyResidentGoldenTests(ITestOutputHelper output) : GoldenModels(output)
-{
-    protected override PagedSetting Setting { get; } = new()
-    {
-        IsResident = layer => layer % 2 == 0,
-        Recorded = HybridMachine.Recorded,
-    };
-
-    protected override IDevice NewDevice() => HybridMachine.New();
-}
-
 /// <summary>The whole engine over recorded hybrid steps.</summary>
 [Collection(Alone.Name)]
-public sealed class HybridEngineGoldenTests : EngineGoldens
+public sealed class HybridEngineGoldenTests : SimulatedEngineGoldens
 {
     protected override PagedSetting Setting { get; } = new() { Recorded = HybridMachine.Recorded };
 

@@ -10,7 +10,7 @@ public sealed class CudaGoldenTests(ITestOutputHelper output) : GoldenModels(out
     protected override IDevice NewDevice() => new CudaDevice(new CudaDeviceOptions());
 }
 
-public sealed class CudaEngineGoldenTests : EngineGoldens
+public sealed class CudaEngineGoldenTests : SimulatedEngineGoldens
 {
     /// <summary>Recorded steps whose tokens come from the step before, which the host has not seen yet.</summary>
     protected override PagedSetting Setting { get; } = new() { Recorded = [1, 4] };
