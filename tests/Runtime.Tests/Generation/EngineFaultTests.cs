@@ -119,9 +119,14 @@ public sealed class EngineFaultTests
         var steps = 0;
         var forward = Forward();
         forward.Fail = _ => ++steps == 3 ? new DeviceLostException("GPU 0 has fallen off the bus") : null;
+        // Not before the request has been taken.
+        using var gate = new Gate();
+        forward.Inspect = gate.Pass;
         using var engine = Engines.Start(forward: forward);
 
-        var hit = await engine.Read(Engines.Request("a", _prompt, 30));
+        var reading = engine.Read(Engines.Request("a", _prompt, 30));
+        gate.Open();
+        var hit = await reading;
 
         Assert.Equal(503, Assert.IsType<GenerationFinish.Aborted>(hit.Finish).Status);
         Assert.Equal("GPU 0 has fallen off the bus", await engine.DeviceLost);
@@ -134,7 +139,7 @@ public sealed class EngineFaultTests
         using var gate = new Gate();
         var forward = Forward();
         forward.Inspect = gate.Pass;
-        var engine = Engines.Start(new EngineOptions { StepSecondsMax = 0.05, IsHangFatal = true }, forward);
+        var engine = Engines.Start(new EngineOptions { StepSecondsMax = 0.5, IsHangFatal = true }, forward);
 
         var hit = await engine.Read(Engines.Request("a", _prompt, 30));
 
